@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole reads and writes, and copies inside the kernel.
+ */
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COPY_BUFFER ((size_t)1 << 20)
+
+void fd_close(int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	errno = saved;
+}
+
+int fd_write(int fd, const void *bytes, size_t len, const char *name, struct err *err)
+{
+	const char *p = bytes;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "cannot write '%s'", name);
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int fd_pwrite(int fd, const void *bytes, size_t len, uint64_t offset, const char *name,
+	      struct err *err)
+{
+	const char *p = bytes;
+
+	while (len) {
+		ssize_t n = pwrite(fd, p, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "cannot write '%s'", name);
+		p += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int fd_pread(int fd, void *bytes, size_t len, uint64_t offset, const char *name, struct err *err)
+{
+	char *p = bytes;
+
+	while (len) {
+		ssize_t n = pread(fd, p, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "cannot read '%s'", name);
+		if (n == 0)
+			return err_set(err, ERR_VERIFY, "cannot read '%s': truncated at byte %llu",
+				       name, (unsigned long long)offset);
+		p += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int fd_copy(int from, uint64_t from_offset, int to, uint64_t to_offset, uint64_t length,
+	    const char *name, struct err *err)
+{
+	CLEANUP_FREE char *buffer = NULL;
+	bool in_kernel = true;
+
+	while (length) {
+		size_t want = length < ((uint64_t)1 << 30) ? (size_t)length : (size_t)1 << 30;
+		ssize_t n = -1;
+
+		if (in_kernel) {
+			off_t in = (off_t)from_offset, out = (off_t)to_offset;
+
+			n = copy_file_range(from, &in, to, &out, want, 0);
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n < 0 && errno != EXDEV && errno != EINVAL && errno != ENOSYS &&
+			    errno != EOPNOTSUPP)
+				return err_sys(err, errno, "cannot write '%s'", name);
+			if (n == 0)
+				return err_set(err, ERR_VERIFY,
+					       "cannot copy to '%s': source too short", name);
+			if (n < 0)
+				in_kernel = false;
+		}
+		if (!in_kernel) {
+			if (!buffer)
+				buffer = mem_alloc(COPY_BUFFER);
+			n = (ssize_t)(want < COPY_BUFFER ? want : COPY_BUFFER);
+			if (fd_pread(from, buffer, (size_t)n, from_offset, name, err) < 0 ||
+			    fd_pwrite(to, buffer, (size_t)n, to_offset, name, err) < 0)
+				return -1;
+		}
+		from_offset += (uint64_t)n;
+		to_offset += (uint64_t)n;
+		length -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int fd_read_file(const char *path, size_t max, struct str *content, struct err *err)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t total = 0;
+
+	if (fd < 0)
+		return err_sys(err, errno, "cannot read '%s'", path);
+	str_add(content, "");
+	for (;;) {
+		char buffer[65536];
+		ssize_t n = read(fd, buffer, sizeof(buffer));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "cannot read '%s'", path);
+		if (n == 0)
+			return 0;
+		total += (size_t)n;
+		if (total > max)
+			return err_set(err, ERR_OTHER, "cannot read '%s': larger than %zu bytes",
+				       path, max);
+		str_add_bytes(content, buffer, (size_t)n);
+	}
+}
+
+int fd_size(int fd, const char *name, uint64_t *ret_size, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, errno, "cannot stat '%s'", name);
+	*ret_size = (uint64_t)st.st_size;
+	return 0;
+}

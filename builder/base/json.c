@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON by jansson: bounded reading, deterministic writing.
+ */
+#include "base/json.h"
+
+#include "base/fd.h"
+#include "base/mem.h"
+
+json_t *json_parse(const char *text, size_t len, const char *name, struct err *err)
+{
+	json_error_t why;
+	json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+
+	if (!value)
+		err_set(err, ERR_OTHER, "%s:%d:%d: not valid JSON: %s", name, why.line, why.column,
+			why.text);
+	return value;
+}
+
+json_t *json_read_file(const char *path, size_t max, struct err *err)
+{
+	CLEANUP(str_free) struct str text = {0};
+
+	if (fd_read_file(path, max, &text, err) < 0)
+		return NULL;
+	return json_parse(text.data, text.len, path, err);
+}
+
+int json_write_file(const char *path, const json_t *value, bool sync, struct err *err)
+{
+	char *dump = json_dumps(value, JSON_SORT_KEYS | JSON_INDENT(2));
+	CLEANUP(str_free) struct str text = {0};
+
+	if (!dump)
+		return err_set(err, ERR_OTHER, "cannot write '%s': text is not UTF-8", path);
+	str_add(&text, dump);
+	str_add(&text, "\n");
+	free(dump);
+	return outfile_write(path, text.data, text.len, sync, err);
+}
+
+char *json_line(const json_t *value)
+{
+	char *dump = json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
+
+	return dump ? dump : mem_strdup("null");
+}
+
+const char *json_member_string(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}

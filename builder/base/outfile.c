@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files that appear under their final name only when they are complete. The names of unfinished
+ * ones are kept in a fixed table, so that a signal handler can remove them.
+ */
+#include "base/fd.h"
+
+#include "base/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define OPEN_MAX_FILES 64
+
+static _Atomic(char *) unfinished[OPEN_MAX_FILES];
+static atomic_uint counter;
+
+static int remember(char *temp, struct err *err)
+{
+	for (size_t i = 0; i < OPEN_MAX_FILES; i++) {
+		char *expected = NULL;
+
+		if (atomic_compare_exchange_strong(&unfinished[i], &expected, temp))
+			return 0;
+	}
+	return err_set(err, ERR_OTHER, "cannot create '%s': too many unfinished files", temp);
+}
+
+static void forget(const char *temp)
+{
+	for (size_t i = 0; i < OPEN_MAX_FILES; i++)
+		if (atomic_load(&unfinished[i]) == temp)
+			atomic_store(&unfinished[i], NULL);
+}
+
+int outfile_open(struct outfile *out, const char *path, struct err *err)
+{
+	*out = OUTFILE_NONE;
+	out->path = mem_strdup(path);
+	out->temp =
+		mem_printf("%s.%ld.%u.tmp", path, (long)getpid(), atomic_fetch_add(&counter, 1));
+	if (remember(out->temp, err) < 0)
+		goto fail;
+	out->fd = open(out->temp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+	if (out->fd >= 0)
+		return 0;
+	err_sys(err, errno, "cannot create '%s'", path);
+	forget(out->temp);
+fail:
+	free(out->path);
+	free(out->temp);
+	*out = OUTFILE_NONE;
+	return -1;
+}
+
+int outfile_finish(struct outfile *out, bool sync, struct err *err)
+{
+	int r = 0;
+
+	if (sync && fsync(out->fd) < 0)
+		r = err_sys(err, errno, "cannot write '%s'", out->path);
+	if (close(out->fd) < 0 && r == 0)
+		r = err_sys(err, errno, "cannot write '%s'", out->path);
+	out->fd = -1;
+	if (r == 0 && rename(out->temp, out->path) < 0)
+		r = err_sys(err, errno, "cannot rename '%s' to '%s'", out->temp, out->path);
+	if (r < 0) {
+		outfile_abandon(out);
+		return -1;
+	}
+	forget(out->temp);
+	if (sync)
+		r = path_sync_parent(out->path, err);
+	free(out->path);
+	free(out->temp);
+	*out = OUTFILE_NONE;
+	return r;
+}
+
+void outfile_abandon(struct outfile *out)
+{
+	int saved = errno;
+
+	fd_close(&out->fd);
+	if (out->temp) {
+		unlink(out->temp);
+		forget(out->temp);
+	}
+	free(out->path);
+	free(out->temp);
+	*out = OUTFILE_NONE;
+	errno = saved;
+}
+
+void outfile_unlink_all(void)
+{
+	for (size_t i = 0; i < OPEN_MAX_FILES; i++) {
+		const char *temp = atomic_load(&unfinished[i]);
+
+		if (temp)
+			unlink(temp);
+	}
+}
+
+int outfile_write(const char *path, const void *bytes, size_t len, bool sync, struct err *err)
+{
+	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
+
+	if (outfile_open(&out, path, err) < 0 || fd_write(out.fd, bytes, len, path, err) < 0)
+		return -1;
+	return outfile_finish(&out, sync, err);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk as a value: regions that say where each byte comes from. disk/ plans them, output/ writes
+ * them; what no region covers is zero.
+ */
+#ifndef INGOT_BASE_REGION_H
+#define INGOT_BASE_REGION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct region {
+	uint64_t offset, length; /* bytes on the disk; regions are sorted and do not overlap */
+	const void *bytes;       /* the content, or NULL when it is in fd; borrowed */
+	int fd;                  /* open for reading when bytes is NULL; borrowed */
+	uint64_t source_offset;  /* bytes from the start of the file in fd */
+	const char *name;        /* "gpt", "esp", "root", ...; borrowed */
+};
+
+struct region_list {
+	struct region *items;
+	size_t count, room;
+	uint64_t size; /* of the whole disk in bytes */
+};
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Trees to and from tar and cpio (libarchive), folders on disk, and the index that lies beside a
+ * cached layer.
+ */
+#ifndef INGOT_TREE_ARCHIVE_H
+#define INGOT_TREE_ARCHIVE_H
+
+#include "base/digest.h"
+#include "base/str.h"
+#include "tree/tree.h"
+
+/* Reads a tar stream (any compression that libarchive knows) from in_fd and writes it again as an
+ * uncompressed pax tar to tar_fd (at its current position 0), entries in the order of arrival, and
+ * fills tree, whose data refer to tar_fd. Paths that are not clean or leave the tree, and links out of
+ * it, are ERR_VERIFY. *ret_digest is the SHA-256 of the tar that was written. progress (may be NULL) is
+ * called with the bytes so far. Blocks. */
+int tree_import_tar(int in_fd, int tar_fd, struct tree *tree, const char *origin,
+		    struct digest *ret_digest, void (*progress)(uint64_t bytes, void *context),
+		    void *context, struct err *err);
+
+/* Appends the index of a tree to text: one line per entry, escaped; version in the first line. Only
+ * for trees whose data are in one fd (offsets are written, not contents). */
+int tree_write_index(const struct tree *tree, struct str *text, struct err *err);
+
+/* Fills tree from an index; data refer to tar_fd (borrowed), whose size bounds every offset. A broken
+ * index is ERR_VERIFY. */
+int tree_read_index(const char *text, size_t len, int tar_fd, uint64_t tar_size, const char *origin,
+		    struct tree *tree, struct err *err);
+
+/* Scans a folder on disk as an overlay: root:root, 0644/0755 (files executable by their owner 0755),
+ * times 0, exceptions from its manifest ".ingot-manifest" ("PATH MODE OWNER GROUP" lines; owner and
+ * group as numbers or names found in the passwd/group files of base, which may be NULL). Contents are
+ * read into memory owned by the tree. Sockets, devices and the manifest itself are left out or refused
+ * with file:line. Bounded: 65536 entries, 256 MiB per file. */
+int tree_scan_overlay(const char *dir, const struct tree *base, struct tree *tree, struct err *err);
+
+/* Digest over all paths, attributes and contents of an in-memory tree: the key of an overlay. */
+int tree_digest(const struct tree *tree, struct digest *ret, struct err *err);
+
+/* Fills tree from one or more concatenated, uncompressed newc cpio archives in [offset, offset + size)
+ * of fd; data refer to fd. */
+int tree_read_cpio(int fd, uint64_t offset, uint64_t size, const char *origin, struct tree *tree,
+		   struct err *err);
+
+/* Writes the tree as one newc cpio (sorted, inode numbers counted from 1, times as in the tree, device
+ * nodes left out), zstd-compressed at level (1-19; 0: not compressed), to fd. */
+int tree_write_cpio(const struct tree *tree, int level, int fd, const char *name, struct err *err);
+
+#endif
