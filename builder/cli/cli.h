@@ -50,8 +50,8 @@ struct cli_verb {
 	int (*run)(const struct cli *cli, const struct cli_args *args, struct err *err);
 };
 
-/* One row per file in this folder, in the order of the help text, ended by a NULL name. */
-extern const struct cli_verb cli_verbs[];
+/* One row per verb, in the order of the help text, ended by NULL. */
+extern const struct cli_verb *const cli_verbs[];
 
 extern const struct cli_verb cli_build, cli_plan, cli_validate, cli_explain, cli_schema,
 	cli_inspect, cli_boot, cli_test, cli_cache;

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingot build: profiles in, images out.
+ */
+#include "cli/cli.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "build.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+static const struct cli_option options[] = {
+	{"output", 'o', "DIR", "where images go: DIR/NAME/ (default: out)"},
+	{"format", 'f', "LIST", "formats, such as raw,qcow2 (default: what the profile says)"},
+	{"set", 's', "KEY=VALUE", "override a value of the profile; may be repeated"},
+	{"offline", 0, NULL, "ask no repository: use what the cache holds"},
+	{0},
+};
+
+static void print_results(const json_t *manifests)
+{
+	size_t i, k;
+	json_t *manifest, *artifact;
+
+	json_array_foreach(manifests, i, manifest)
+	{
+		const char *folder = json_member_string(manifest, "folder");
+
+		json_array_foreach(json_object_get(manifest, "artifacts"), k, artifact)
+		{
+			json_int_t bytes = json_integer_value(json_object_get(artifact, "bytes"));
+			char size[16];
+
+			printf("%s/%s  %s\n", folder, json_member_string(artifact, "file"),
+			       size_format((uint64_t)bytes, size));
+		}
+	}
+}
+
+static int run(const struct cli *cli, const struct cli_args *args, struct err *err)
+{
+	CLEANUP(strv_free) struct strv set = {0};
+	CLEANUP_JSON json_t *manifests = NULL;
+	const char *out = cli_get(args, "output");
+	struct build_options build = {
+		.profiles = args->operands,
+		.search = cli->search,
+		.formats = cli_get(args, "format"),
+		.out = out ? out : "out",
+		.cache = cli->cache,
+		.data = cli->data,
+		.programs = cli->programs,
+		.jobs = cli->jobs,
+		.offline = cli_has(args, "offline"),
+	};
+
+	cli_get_all(args, "set", &set);
+	build.set = (const char *const *)set.items;
+	if (build_run(&build, &manifests, err) < 0)
+		return -1;
+	if (!cli->json && log_verbosity() >= 0)
+		print_results(manifests);
+	return 0;
+}
+
+const struct cli_verb cli_build = {
+	.name = "build",
+	.operands = "PROFILE...",
+	.summary = "build the images of one or several profiles",
+	.details =
+		"A PROFILE is a file, or a name that is looked up in ./profiles and in the profiles\n"
+		"that come with ingot. What several profiles share is built once.",
+	.options = options,
+	.operands_min = 1,
+	.operands_max = SIZE_MAX,
+	.run = run,
+};

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The list of verbs. A new verb is one new file and one row here.
+ */
+#include "cli/cli.h"
+
+#include <stdint.h>
+
+const struct cli_verb *const cli_verbs[] = {
+	&cli_build, &cli_plan, &cli_validate, &cli_explain, &cli_schema, NULL,
+};
