@@ -301,6 +301,8 @@ TEST(directory_is_fresh_and_removed)
 
 TEST(names_select_tests)
 {
+	char *text;
+
 	/* $PPID would be the shell's parent: this very program. */
 	CHECK(system("exe=$(readlink /proc/$PPID/exe)\n"
 		     "$exe -l >list && $exe skip_keeps_its_reason >one || exit 1\n"
@@ -309,5 +311,7 @@ TEST(names_select_tests)
 	CHECK_CONTAINS(tap_slurp("list", NULL),
 		       "\nskip_keeps_its_reason\nleftover_child_is_killed\n");
 	CHECK_FILE("one", "ok 1 - skip_keeps_its_reason\n1..1\n");
-	CHECK_CONTAINS(tap_slurp("none", NULL), "Bail out!");
+	text = tap_slurp("none", NULL);
+	CHECK_CONTAINS(text, "Bail out!");
+	free(text);
 }
