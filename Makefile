@@ -6,6 +6,7 @@
 #   CC=clang               another compiler (any variable may be set on the command line)
 #   SAN=address,undefined  build with sanitizers, in a directory of its own
 #   WERROR=1               warnings are errors
+#   JOBS=n                 jobs at a time (default: all processors)
 #   V=1                    show the commands
 
 VERSION := 0.1.0
@@ -15,9 +16,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-# Use all processors unless told otherwise.
-ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
-MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
+# Use all processors; JOBS=1 for one job at a time.
+ifeq ($(MAKELEVEL),0)
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+MAKEFLAGS += -j$(JOBS)
 endif
 ifeq ($(origin CC),default)
 CC := gcc

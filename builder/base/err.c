@@ -73,7 +73,9 @@ int err_wrap(struct err *err, const char *fmt, ...)
 	memcpy(tail, err->msg, sizeof(tail));
 	used = strlen(head);
 	memcpy(err->msg, head, used + 1);
-	snprintf(err->msg + used, sizeof(err->msg) - used, ": %s", tail);
+	/* A message that is too long loses its end. */
+	if (snprintf(err->msg + used, sizeof(err->msg) - used, ": %s", tail) < 0)
+		err->msg[used] = 0;
 	return -1;
 }
 
