@@ -66,7 +66,7 @@ void strv_sort(struct strv *v);
 #define VEC_ADD(ptr, count, room, value)                                   \
 	do {                                                               \
 		if ((count) == (room)) {                                   \
-			(room) = (room) ? (room)*2 : 16;                   \
+			(room) = (room) ? 2 * (room) : 16;                 \
 			(ptr) = mem_resize((ptr), (room), sizeof(*(ptr))); \
 		}                                                          \
 		(ptr)[(count)++] = (value);                                \
