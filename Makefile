@@ -40,8 +40,11 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 OPTIMISE := $(if $(SAN),-O1,-O2) -g
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+# Programs of other variants are never installed: they find their data in the tree.
+DATADIR := $(if $(filter release,$(VARIANT)),$(PREFIX)/share/ingot,$(CURDIR))
+LIBDIR := $(if $(filter release,$(VARIANT)),$(PREFIX)/lib/ingot,$(CURDIR)/$(BIN))
 DEFINES := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DINGOT_VERSION='"$(VERSION)"' \
-	-DINGOT_DATADIR='"$(PREFIX)/share/ingot"' -DINGOT_LIBDIR='"$(PREFIX)/lib/ingot"'
+	-DINGOT_DATADIR='"$(DATADIR)"' -DINGOT_LIBDIR='"$(LIBDIR)"'
 INCLUDES := -Ibuilder -Icloud-init
 # Paths in debug data and __FILE__ do not depend on where the tree lies: the agent goes into images.
 FLAGS := -std=gnu17 $(OPTIMISE) $(WARNINGS) $(HARDEN) $(SAN_FLAGS) $(DEFINES) $(INCLUDES) \
@@ -175,8 +178,8 @@ test-fast: all unit-tests ## only the tests that need seconds: unit, command lin
 test-full: export INGOT_TEST_FULL := 1
 test-full: test ## test, and what takes long: two complete builds from nothing must be equal
 
-bench: all ## measure builds; beside mkosi's if it is installed
-	scripts/bench
+bench: all ## measure builds (QUICK=1: not from nothing); beside mkosi if it is there
+	scripts/bench $(if $(QUICK),--quick)
 
 fuzz: ## run fuzz target T=name for SECS=n seconds (clang); all of them without T
 	scripts/install-deps build check
@@ -219,17 +222,16 @@ test-sanitized: all unit-tests
 		$(PROVE) $(FAST_TESTS)
 
 # ---- installing ------------------------------------------------------------------------------
-SHARE := $(DESTDIR)$(PREFIX)/share
-LIBDIR := $(DESTDIR)$(PREFIX)/lib/ingot
 DATA := $(wildcard profiles overlays firmware cloud-init)
+COMPLETIONS := $(PREFIX)/share/bash-completion/completions
 
 install: all ## install below DESTDIR, PREFIX (default /usr/local)
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(LIBDIR)' '$(SHARE)/ingot' \
-		'$(SHARE)/bash-completion/completions'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(DATADIR)' \
+		'$(DESTDIR)$(COMPLETIONS)'
 	install -m 755 $(BIN)/ingot '$(DESTDIR)$(PREFIX)/bin/ingot'
-	install -m 755 $(filter-out %/ingot,$(PROGRAMS)) '$(LIBDIR)/'
-	install -m 644 scripts/ingot.bash-completion '$(SHARE)/bash-completion/completions/ingot'
-	scripts/install-data '$(SHARE)/ingot' $(DATA)
+	install -m 755 $(filter-out %/ingot,$(PROGRAMS)) '$(DESTDIR)$(LIBDIR)/'
+	install -m 644 scripts/ingot.bash-completion '$(DESTDIR)$(COMPLETIONS)/ingot'
+	scripts/install-data '$(DESTDIR)$(DATADIR)' $(DATA)
 
 clean: ## remove what was built (not the cache of images)
 	rm -rf build
