@@ -49,12 +49,14 @@ void cache_close(struct cache *cache);
 /* Folder of the cache; borrowed. */
 const char *cache_dir(const struct cache *cache);
 
-/* Path of a complete entry (caller frees), or NULL when it is absent. Marks it as used now. */
+/* Path of a complete entry (caller frees), or NULL when it is absent. Marks it as used now; gc leaves it
+ * alone until cache_close. An entry whose files are not as long as they were at cache_commit (a power
+ * cut: entries are not synced, since a lost one is only made again) counts as absent. */
 char *cache_find(struct cache *cache, const char *kind, const struct digest *key);
 
 /* An entry being made. */
 struct cache_entry {
-	struct cache *cache;
+	struct cache *cache; /* while the lock is held */
 	char *dir;   /* write the entry's files here; NULL when it turned out to exist already */
 	char *final; /* the entry's path once committed */
 	int lock_fd;
@@ -66,7 +68,8 @@ struct cache_entry {
 int cache_begin(struct cache *cache, const char *kind, const struct digest *key,
 		struct cache_entry *entry, struct err *err);
 
-/* Renames the folder to its final name and frees the lock. */
+/* Renames the folder to its final name and frees the lock. The folder may hold regular files only; one
+ * named "complete" is added. Does not sync: whoever has files that are dear to make syncs them first. */
 int cache_commit(struct cache_entry *entry, struct err *err);
 
 /* Removes the temporary folder and frees the lock; usable with CLEANUP() on a zeroed or begun entry

@@ -17,11 +17,12 @@ struct http_request {
 	const char *const *headers; /* "Name: value" lines ended by NULL, or NULL */
 	const char *body;           /* or NULL */
 	size_t body_len;
-	const char *if_none_match; /* an ETag, or NULL */
-	long timeout_ms;           /* whole request; 0 means 30000 */
-	long connect_timeout_ms;   /* 0 means 10000 */
-	size_t answer_max;         /* bytes; 0 means 16 MiB */
-	int retries;               /* tries after the first for connection errors, 429 and 5xx */
+	const char *if_none_match;     /* an ETag, or NULL */
+	const char *if_modified_since; /* a date as the server gave it, or NULL */
+	long timeout_ms;               /* whole request; 0 means 30000 */
+	long connect_timeout_ms;       /* 0 means 10000 */
+	size_t answer_max;             /* bytes; 0 means 16 MiB */
+	int retries; /* tries after the first for connection errors, 429 and 5xx */
 };
 
 struct http_answer {
@@ -31,11 +32,14 @@ struct http_answer {
 	char last_modified[64];
 };
 
-/* Does one request. ERR_NETWORK when no answer came or it was larger than answer_max; an HTTP error
- * status is an answer, not an error. Redirects are followed (5, http and https only). Blocks. */
+/* Does one request (RFC 9110). ERR_NETWORK when no answer came or it was larger than answer_max; an HTTP
+ * error status is an answer, not an error. Redirects are followed (5, http and https only). Proxies are
+ * taken from the environment as curl does, but never for unix sockets. Messages name the URL without
+ * user, password and query. Blocks; may be called from several threads. */
 int http_do(const struct http_request *request, struct http_answer *answer, struct err *err);
 
-/* Does count requests at the same time. Each gets its answer; fails if any got none. Blocks. */
+/* Does count requests at the same time. Each gets its answer; fails with the first error if any got none,
+ * after all have ended: answers with status 0 are the ones that failed. Blocks. */
 int http_do_all(const struct http_request *requests, struct http_answer *answers, size_t count,
 		struct err *err);
 

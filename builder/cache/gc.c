@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is in the cache, and removing the part that was not used for longest.
+ */
+#include "cache/store.h"
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int store_each(const char *dir, int (*visit)(const char *name, void *context, struct err *err),
+	       void *context, struct err *err)
+{
+	struct strv names CLEANUP(strv_free) = {0};
+	DIR *d = opendir(dir);
+
+	if (!d)
+		return errno == ENOENT || errno == ENOTDIR
+			       ? 0
+			       : err_sys(err, errno, "cannot read folder '%s'", dir);
+	for (struct dirent *e; (e = readdir(d));)
+		if (e->d_name[0] != '.')
+			strv_add(&names, e->d_name);
+	closedir(d);
+	strv_sort(&names);
+	for (size_t i = 0; i < names.count; i++)
+		if (visit(names.items[i], context, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int sweep_one(const char *temp, void *context, struct err *err)
+{
+	const struct cache *cache = context;
+	CLEANUP_FREE char *name = mem_strdup(temp);
+	CLEANUP_FREE char *path = mem_printf("%s/tmp/%s", cache->dir, temp);
+	char *dot = strrchr(name, '.');
+	int fd;
+
+	(void)err;
+	if (dot)
+		*dot = '\0';
+	if (store_lock(cache, name, false, &fd, NULL) < 0 || fd < 0)
+		return 0;
+	path_remove_all(path, NULL);
+	store_unlock(cache, name, &fd);
+	return 0;
+}
+
+/* A lock file without a maker is one more thing that a killed build leaves. */
+static int sweep_lock(const char *name, void *context, struct err *err)
+{
+	const struct cache *cache = context;
+	int fd;
+
+	(void)err;
+	if (store_lock(cache, name, false, &fd, NULL) == 0)
+		store_unlock(cache, name, &fd);
+	return 0;
+}
+
+void store_sweep(const struct cache *cache)
+{
+	CLEANUP_FREE char *temps = path_join(cache->dir, "tmp");
+	CLEANUP_FREE char *locks = path_join(cache->dir, "lock");
+
+	store_each(temps, sweep_one, (void *)cache, NULL);
+	store_each(locks, sweep_lock, (void *)cache, NULL);
+}
+
+struct item {
+	char *kind, *path; /* path is what gets removed; its last part is the key */
+	uint64_t bytes;
+	struct timespec used;
+};
+
+struct scan {
+	const struct cache *cache;
+	const char *dir, *kind; /* being read */
+	struct item *items;
+	size_t count, room;
+};
+
+static void scan_free(struct scan *scan)
+{
+	for (size_t i = 0; i < scan->count; i++) {
+		free(scan->items[i].kind);
+		free(scan->items[i].path);
+	}
+	free(scan->items);
+}
+
+static int add_bytes(const char *name, void *context, struct err *err)
+{
+	struct scan *scan = context;
+	struct item *item = &scan->items[scan->count - 1];
+	CLEANUP_FREE char *path = path_join(item->path, name);
+	struct stat st;
+
+	(void)err;
+	/* Somebody else's gc may be quicker: what is gone has no bytes. */
+	if (lstat(path, &st) == 0)
+		item->bytes += (uint64_t)st.st_blocks * 512;
+	return 0;
+}
+
+static int add_item(const char *name, void *context, struct err *err)
+{
+	struct scan *scan = context;
+	CLEANUP_FREE char *path = path_join(scan->dir, name);
+	struct item item = {0};
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return 0;
+	item.kind = mem_strdup(scan->kind);
+	item.path = MEM_STEAL(path);
+	item.used = st.st_mtim;
+	item.bytes = (uint64_t)st.st_blocks * 512;
+	VEC_ADD(scan->items, scan->count, scan->room, item);
+	return S_ISDIR(st.st_mode) ? store_each(item.path, add_bytes, scan, err) : 0;
+}
+
+/* Adds everything in dir. */
+static int scan_folder(struct scan *scan, const char *dir, const char *kind, struct err *err)
+{
+	scan->dir = dir;
+	scan->kind = kind;
+	return store_each(dir, add_item, scan, err);
+}
+
+static int scan_kind(const char *name, void *context, struct err *err)
+{
+	struct scan *scan = context;
+	CLEANUP_FREE char *path = path_join(scan->cache->dir, name);
+
+	return store_is_reserved(name) ? 0 : scan_folder(scan, path, name, err);
+}
+
+/* Each downloaded package by itself. */
+static int scan_debs(const char *name, void *context, struct err *err)
+{
+	struct scan *scan = context;
+	CLEANUP_FREE char *path = mem_printf("%s/debs/%s", scan->cache->dir, name);
+
+	return scan_folder(scan, path, "debs", err);
+}
+
+json_t *cache_list(struct cache *cache, struct err *err)
+{
+	struct scan scan CLEANUP(scan_free) = {.cache = cache};
+	CLEANUP_FREE char *debs = path_join(cache->dir, "debs");
+	json_t *list;
+
+	if (store_each(cache->dir, scan_kind, &scan, err) < 0 ||
+	    scan_folder(&scan, debs, "debs", err) < 0) {
+		err_wrap(err, "cannot list the cache");
+		return NULL;
+	}
+	list = json_array();
+	for (size_t i = 0; i < scan.count; i++) {
+		const struct item *item = &scan.items[i];
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I}", "kind", item->kind,
+						      "key", path_base(item->path), "bytes",
+						      (json_int_t)item->bytes, "used",
+						      (json_int_t)item->used.tv_sec));
+	}
+	return list;
+}
+
+static int compare_used(const void *a, const void *b)
+{
+	const struct timespec *x = &((const struct item *)a)->used;
+	const struct timespec *y = &((const struct item *)b)->used;
+
+	if (x->tv_sec != y->tv_sec)
+		return x->tv_sec < y->tv_sec ? -1 : 1;
+	return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
+}
+
+/* Removes one item unless a build holds it; *ret_removed says which. An entry leaves its final name by
+ * one rename, so that nobody finds half of it. */
+static int remove_item(struct cache *cache, const struct item *item, bool *ret_removed,
+		       struct err *err)
+{
+	CLEANUP_FREE char *temp = mem_printf("%s/tmp/gc-%s-%s.%ld", cache->dir, item->kind,
+					     path_base(item->path), (long)getpid());
+	CLEANUP_FD int fd = open(item->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	*ret_removed = false;
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "cannot open '%s'", item->path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? 0
+					    : err_sys(err, errno, "cannot lock '%s'", item->path);
+	if (rename(item->path, temp) < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "cannot remove '%s'", item->path);
+	*ret_removed = true;
+	return path_remove_all(temp, err);
+}
+
+int cache_gc(struct cache *cache, uint64_t max_bytes, uint64_t *ret_freed, struct err *err)
+{
+	struct scan scan CLEANUP(scan_free) = {.cache = cache};
+	CLEANUP_FREE char *debs = path_join(cache->dir, "debs");
+	uint64_t total = 0;
+
+	*ret_freed = 0;
+	if (store_each(cache->dir, scan_kind, &scan, err) < 0 ||
+	    store_each(debs, scan_debs, &scan, err) < 0)
+		return err_wrap(err, "cannot clean the cache");
+	for (size_t i = 0; i < scan.count; i++)
+		total += scan.items[i].bytes;
+	if (scan.count)
+		qsort(scan.items, scan.count, sizeof(scan.items[0]), compare_used);
+	for (size_t i = 0; i < scan.count && total > max_bytes; i++) {
+		bool removed;
+
+		if (remove_item(cache, &scan.items[i], &removed, err) < 0)
+			return err_wrap(err, "cannot clean the cache");
+		if (removed) {
+			total -= scan.items[i].bytes;
+			*ret_freed += scan.items[i].bytes;
+		}
+	}
+	return 0;
+}
