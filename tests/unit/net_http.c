@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP against a server that answers late, wrong, too much or not at all.
+ */
+#include "fake/http.h"
+#include "tap.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "net/http.h"
+
+static void answer(struct fake_request *r)
+{
+	const char *match = fake_header(r, "If-None-Match");
+	static char big[100001];
+
+	if (strcmp(r->path, "/hello") == 0) {
+		fake_reply(r,
+			   "200 OK\r\nETag: \"one\"\r\nLast-Modified: Thu, 01 Jan 1970 "
+			   "00:00:00 GMT\r\n",
+			   "hello");
+	} else if (strcmp(r->path, "/etag") == 0) {
+		fake_reply(r,
+			   match && strcmp(match, "\"one\"") == 0 ? "304 Not Modified\r\n"
+								  : "200 OK\r\n",
+			   "");
+	} else if (strcmp(r->path, "/since") == 0) {
+		const char *since = fake_header(r, "If-Modified-Since");
+
+		fake_reply(r,
+			   since && strcmp(since, "yesterday") == 0 ? "304 Not Modified\r\n"
+								    : "200 OK\r\n",
+			   "");
+	} else if (strcmp(r->path, "/missing") == 0) {
+		fake_reply(r, "404 Not Found\r\n", "no");
+	} else if (strcmp(r->path, "/big") == 0) {
+		memset(big, 'x', sizeof(big) - 1);
+		fake_reply(r, "200 OK\r\n", big);
+	} else if (strcmp(r->path, "/busy") == 0) {
+		fake_reply(r, r->number < 2 ? "503 Busy\r\nETag: \"busy\"\r\n" : "200 OK\r\n",
+			   r->number < 2 ? "wait a little" : "done");
+	} else if (strcmp(r->path, "/later") == 0) {
+		fake_reply(r, r->number < 1 ? "429 Later\r\nRetry-After: 1\r\n" : "200 OK\r\n", "");
+	} else if (strcmp(r->path, "/drop") == 0) {
+		if (r->number >= 1)
+			fake_reply(r, "200 OK\r\n", "there");
+	} else if (strcmp(r->path, "/cut") == 0) {
+		dprintf(r->fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+	} else if (strcmp(r->path, "/slow") == 0) {
+		sleep(20);
+	} else if (strcmp(r->path, "/redirect") == 0) {
+		fake_reply(r, "302 Found\r\nLocation: /hello\r\nETag: \"old\"\r\n", "go there");
+	} else if (strcmp(r->path, "/loop") == 0) {
+		fake_reply(r, "302 Found\r\nLocation: /loop\r\n", "");
+	} else if (strcmp(r->path, "/file") == 0) {
+		fake_reply(r, "302 Found\r\nLocation: file:///etc/passwd\r\n", "");
+	} else if (strcmp(r->path, "/garbage") == 0) {
+		dprintf(r->fd, "\001\002\003 this is no HTTP\r\n\r\n");
+	} else if (strcmp(r->path, "/echo") == 0) {
+		char text[256];
+
+		snprintf(text, sizeof(text), "%s %s %s", r->method, r->body,
+			 fake_header(r, "X-Test") ? fake_header(r, "X-Test") : "-");
+		fake_reply(r, "201 Created\r\n", text);
+	} else {
+		fake_reply(r, "400 Bad\r\n", "");
+	}
+}
+
+static char url_text[256];
+
+static const char *url(const char *path)
+{
+	static unsigned int port;
+
+	if (!port)
+		port = fake_http(answer);
+	snprintf(url_text, sizeof(url_text), "http://127.0.0.1:%u%s", port, path);
+	return url_text;
+}
+
+static void get(const struct http_request *request, long status, const char *body)
+{
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_OK(http_do(request, &a, &err), &err);
+	CHECK_INT(a.status, status);
+	CHECK_STR(a.body.data ? a.body.data : "", body);
+}
+
+static void fail(const struct http_request *request, const char *part)
+{
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_ERR(http_do(request, &a, &err), &err, ERR_NETWORK, part);
+	CHECK_INT(a.status, 0);
+}
+
+TEST(get_with_headers)
+{
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_OK(http_do(&(struct http_request){.url = url("/hello")}, &a, &err), &err);
+	CHECK_INT(a.status, 200);
+	CHECK_STR(a.body.data, "hello");
+	CHECK_STR(a.etag, "\"one\"");
+	CHECK_STR(a.last_modified, "Thu, 01 Jan 1970 00:00:00 GMT");
+}
+
+TEST(error_status_is_an_answer)
+{
+	get(&(struct http_request){.url = url("/missing")}, 404, "no");
+}
+
+TEST(conditional_requests)
+{
+	get(&(struct http_request){.url = url("/etag"), .if_none_match = "\"one\""}, 304, "");
+	get(&(struct http_request){.url = url("/etag"), .if_none_match = "\"two\""}, 200, "");
+	get(&(struct http_request){.url = url("/since"), .if_modified_since = "yesterday"}, 304,
+	    "");
+	get(&(struct http_request){.url = url("/since")}, 200, "");
+}
+
+TEST(methods_and_bodies)
+{
+	const char *headers[] = {"X-Test: 7", NULL};
+
+	get(
+		&(struct http_request){
+			.url = url("/echo"), .body = "abc", .body_len = 3, .headers = headers},
+		201, "POST abc 7");
+	get(&(struct http_request){.url = url("/echo"), .method = "POST"}, 201, "POST  -");
+	get(
+		&(struct http_request){
+			.url = url("/echo"), .method = "PUT", .body = "abc", .body_len = 2},
+		201, "PUT ab -");
+	get(&(struct http_request){.url = url("/echo"), .method = "DELETE"}, 201, "DELETE  -");
+	get(&(struct http_request){.url = url("/echo"), .method = "HEAD"}, 201, "");
+}
+
+TEST(header_injection_is_refused)
+{
+	const char *headers[] = {"X-Test: 7\r\nX-Other: 8", NULL};
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_ERR(
+		http_do(&(struct http_request){.url = url("/echo"), .headers = headers}, &a, &err),
+		&err, ERR_OTHER, "line break");
+}
+
+TEST(answers_are_bounded)
+{
+	fail(&(struct http_request){.url = url("/big"), .answer_max = 99999},
+	     "larger than 99999 bytes");
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_OK(
+		http_do(&(struct http_request){.url = url("/big"), .answer_max = 100000}, &a, &err),
+		&err);
+	CHECK_INT(a.body.len, 100000);
+}
+
+TEST(retries_until_it_works)
+{
+	get(&(struct http_request){.url = url("/busy"), .retries = 2}, 200, "done");
+	get(&(struct http_request){.url = url("/drop"), .retries = 1}, 200, "there");
+}
+
+TEST(retries_end)
+{
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_OK(http_do(&(struct http_request){.url = url("/busy"), .retries = 1}, &a, &err),
+		 &err);
+	CHECK_INT(a.status, 503);
+	CHECK_STR(a.body.data, "wait a little");
+	fail(&(struct http_request){.url = url("/drop")}, "cannot fetch");
+}
+
+TEST(retry_after_is_kept)
+{
+	double start = clock_monotonic();
+
+	get(&(struct http_request){.url = url("/later"), .retries = 1}, 200, "");
+	CHECK(clock_monotonic() - start >= 0.99);
+}
+
+TEST(no_answer_is_an_error)
+{
+	char text[64];
+
+	fail(&(struct http_request){.url = url("/cut")}, "cannot fetch");
+	fail(&(struct http_request){.url = url("/garbage")}, "cannot fetch");
+	fail(&(struct http_request){.url = url("/slow"), .timeout_ms = 200}, "cannot fetch");
+	snprintf(text, sizeof(text), "http://127.0.0.1:%u/", fake_closed_port());
+	fail(&(struct http_request){.url = text}, "cannot fetch");
+	fail(&(struct http_request){.url = "file:///etc/passwd"}, "cannot fetch");
+}
+
+TEST(redirects)
+{
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_OK(http_do(&(struct http_request){.url = url("/redirect")}, &a, &err), &err);
+	CHECK_INT(a.status, 200);
+	CHECK_STR(a.body.data, "hello");
+	CHECK_STR(a.etag, "\"one\"");
+	fail(&(struct http_request){.url = url("/loop")}, "redirect");
+	fail(&(struct http_request){.url = url("/file")}, "cannot fetch");
+}
+
+TEST(messages_have_no_secrets)
+{
+	char text[128];
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	snprintf(text, sizeof(text), "http://user:hidden@127.0.0.1:%u/a@b?key=secret",
+		 fake_closed_port());
+	CHECK_ERR(http_do(&(struct http_request){.url = text}, &a, &err), &err, ERR_NETWORK,
+		  "http://127.0.0.1:");
+	CHECK_CONTAINS(err.msg, "/a@b'");
+	CHECK(!strstr(err.msg, "hidden") && !strstr(err.msg, "secret"));
+}
+
+TEST(all_at_once)
+{
+	struct http_answer a[3] = {0};
+	struct err err = {0};
+	char urls[3][128];
+	struct http_request r[3] = {{.url = urls[0]}, {.url = urls[1]}, {.url = urls[2]}};
+
+	snprintf(urls[0], sizeof(urls[0]), "%s", url("/hello"));
+	snprintf(urls[1], sizeof(urls[1]), "http://127.0.0.1:%u/", fake_closed_port());
+	snprintf(urls[2], sizeof(urls[2]), "%s", url("/missing"));
+	CHECK_ERR(http_do_all(r, a, 3, &err), &err, ERR_NETWORK, "cannot fetch");
+	CHECK_INT(a[0].status, 200);
+	CHECK_INT(a[1].status, 0);
+	CHECK_INT(a[2].status, 404);
+	for (size_t i = 0; i < 3; i++)
+		http_answer_free(&a[i]);
+	CHECK_OK(http_do_all(r, a, 0, &err), &err);
+}
+
+TEST(unix_socket_and_no_proxy_for_it)
+{
+	char proxy[64];
+	struct err err = {0};
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", fake_closed_port());
+	setenv("http_proxy", proxy, 1);
+	fake_http_unix("socket", answer);
+	get(&(struct http_request){.url = "http://localhost/hello", .unix_socket = "socket"}, 200,
+	    "hello");
+	CHECK_ERR(http_do(&(struct http_request){.url = "http://localhost/", .unix_socket = "none"},
+			  &a, &err),
+		  &err, ERR_NETWORK, "by way of 'none'");
+}
+
+TEST(proxy_from_the_environment)
+{
+	char proxy[64];
+
+	/* The fake server plays the proxy: it sees the absolute URL as its path. */
+	snprintf(proxy, sizeof(proxy), "%s", url(""));
+	setenv("http_proxy", proxy, 1);
+	get(&(struct http_request){.url = "http://name.invalid/hello"}, 400, "");
+}
