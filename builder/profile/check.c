@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checks one file against the schema table, in the order of the file: keys, shapes, values, and that
+ * the files it names exist.
+ */
+#include "profile/load.h"
+
+#include "base/path.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct check {
+	struct profile_loader *loader;
+	struct profile_report *report;
+	struct mem_arena *arena;
+	const char *folder;
+};
+
+static const char *const shape_words[] = {
+	[SCHEMA_VALUE] = "one value",      [SCHEMA_LIST] = "a list",    [SCHEMA_SECTION] = "a map",
+	[SCHEMA_TABLE] = "a list of maps", [SCHEMA_SETTINGS] = "a map",
+};
+
+static void check_map(struct check *c, const struct schema_row *parent,
+		      const struct profile_node *map);
+
+/* "expected keys a, b, c" or a suggestion; also from elsewhere in the table, since a right key in the
+ * wrong section is a common slip. */
+static void report_unknown(struct check *c, const struct schema_row *parent,
+			   const struct profile_pair *pair)
+{
+	const char **siblings = mem_arena_alloc(c->arena, schema_row_count * sizeof(char *));
+	const char *nearest;
+	size_t count = 0;
+
+	profile_error(c->report, &pair->place, "unknown key '%s'%s%s%s",
+		      profile_show(c->arena, pair->key), parent ? " in '" : "",
+		      parent ? parent->key : "", parent ? "'" : "");
+	for (size_t i = 0; i < schema_row_count; i++)
+		if (schema_is_child(parent, &schema_rows[i]))
+			siblings[count++] = schema_leaf(&schema_rows[i]);
+	nearest = str_nearest(pair->key, siblings, count);
+	for (size_t i = 0; i < schema_row_count && !nearest; i++)
+		if (strcmp(schema_leaf(&schema_rows[i]), pair->key) == 0)
+			nearest = schema_rows[i].key;
+	if (nearest)
+		profile_note(c->report, &pair->place, "did you mean '%s'?", nearest);
+	else
+		profile_note_nearest(c->report, &pair->place, pair->key, siblings, count, true);
+}
+
+static bool check_shape(struct check *c, const struct schema_row *row,
+			const struct profile_pair *pair)
+{
+	static const enum profile_kind kinds[] = {
+		[SCHEMA_VALUE] = PROFILE_SCALAR, [SCHEMA_LIST] = PROFILE_LIST,
+		[SCHEMA_SECTION] = PROFILE_MAP,  [SCHEMA_TABLE] = PROFILE_LIST,
+		[SCHEMA_SETTINGS] = PROFILE_MAP,
+	};
+	const struct profile_node *value = pair->value;
+
+	if (profile_node_is_null(value)) {
+		profile_error(c->report, &pair->place, "'%s' has no value", pair->key);
+		profile_note(c->report, &pair->place,
+			     "expected %s; leave the key out for its default",
+			     row->type && row->shape == SCHEMA_VALUE ? row->type->article
+								     : shape_words[row->shape]);
+		return false;
+	}
+	if (value->kind == kinds[row->shape])
+		return true;
+	profile_error(c->report, &value->place, "'%s' must be %s, this is %s", pair->key,
+		      shape_words[row->shape], profile_node_what(value));
+	if (row->shape == SCHEMA_LIST && value->kind == PROFILE_SCALAR)
+		profile_note(c->report, &value->place, "did you mean '[%s]'?",
+			     profile_show(c->arena, value->text));
+	else if (row->type)
+		profile_note(c->report, &value->place, "expected %s", row->type->expected);
+	else
+		profile_note(c->report, &value->place, "see 'ingot explain --keys'");
+	return false;
+}
+
+static void resolve_overlay(struct check *c, struct profile_node *node)
+{
+	const char *nearest;
+
+	node->resolved = profile_find_overlay(c->loader, c->folder, node->text);
+	if (node->resolved)
+		return;
+	profile_error(c->report, &node->place, "cannot find overlay '%s'",
+		      profile_show(c->arena, node->text));
+	nearest = profile_find_nearest(c->loader, c->folder, node->text, true);
+	if (nearest)
+		profile_note(c->report, &node->place, "did you mean '%s'?", nearest);
+	else
+		profile_note(c->report, &node->place, "expected %s", schema_type_overlay.expected);
+}
+
+static void resolve_file(struct check *c, struct profile_node *node)
+{
+	CLEANUP_FREE char *path = path_join(c->folder, node->text);
+	struct stat st;
+
+	node->resolved = mem_arena_strdup(c->arena, path);
+	if (stat(path, &st) < 0)
+		profile_error(c->report, &node->place, "cannot read file '%s': %s",
+			      profile_show(c->arena, node->text), strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		profile_error(c->report, &node->place, "'%s' is not a regular file",
+			      profile_show(c->arena, node->text));
+}
+
+/* Types that JSON has too are written without quotes. */
+static bool check_quotes(struct check *c, const struct schema_row *row,
+			 const struct profile_node *node)
+{
+	enum schema_store store = row->type->store;
+
+	if (node->plain || (row->type != &schema_type_bool && row->type != &schema_type_integer &&
+			    store != SCHEMA_I64))
+		return true;
+	profile_error(c->report, &node->place, "text is not %s", row->type->article);
+	profile_note(c->report, &node->place, "write it without quotes");
+	return false;
+}
+
+static void check_text(struct check *c, const struct schema_row *row,
+		       const struct schema_type *type, const char *text,
+		       const struct profile_place *place)
+{
+	struct schema_value value;
+
+	if (schema_read(&c->loader->patterns, row, type, text, &value))
+		return;
+	if (value.problem[0])
+		profile_error(c->report, place, "%s", value.problem);
+	else
+		profile_error(c->report, place, "'%s' is not %s", profile_show(c->arena, text),
+			      type->article);
+	if (value.note[0])
+		profile_note(c->report, place, "%s", value.note);
+	else
+		profile_note(c->report, place, "expected %s", type->expected);
+}
+
+/* One value of row: the value itself, a list item or a setting. */
+static void check_value(struct check *c, const struct schema_row *row, struct profile_node *node)
+{
+	size_t before = c->report->count;
+
+	if (node->kind != PROFILE_SCALAR || profile_node_is_null(node)) {
+		profile_error(c->report, &node->place, "expected %s, this is %s",
+			      row->type->article, profile_node_what(node));
+		return;
+	}
+	if (!check_quotes(c, row, node))
+		return;
+	check_text(c, row, row->type, node->text, &node->place);
+	if (c->report->count != before)
+		return;
+	if (row->type->store == SCHEMA_OVERLAY)
+		resolve_overlay(c, node);
+	else if (row->type->store == SCHEMA_PATH)
+		resolve_file(c, node);
+}
+
+static void check_list(struct check *c, const struct schema_row *row,
+		       const struct profile_node *list)
+{
+	if (row->min > 0 && list->count < (size_t)row->min)
+		profile_error(c->report, &list->place, "'%s' must not be empty", schema_leaf(row));
+	for (size_t i = 0; i < list->count; i++) {
+		struct profile_node *item = list->items[i];
+
+		if (profile_node_is_removal(item))
+			check_text(c, row, row->type, item->text + 1, &item->place);
+		else
+			check_value(c, row, item);
+	}
+}
+
+static void check_entry(struct check *c, const struct schema_row *row,
+			const struct profile_node *list, size_t index)
+{
+	const char *id = schema_leaf(schema_identity(row));
+	const struct profile_node *entry = list->items[index];
+	const char *name;
+
+	if (profile_node_is_removal(entry)) {
+		const struct schema_row *identity = schema_identity(row);
+
+		check_text(c, identity, identity->type, entry->text + 1, &entry->place);
+		return;
+	}
+	if (entry->kind != PROFILE_MAP) {
+		profile_error(c->report, &entry->place, "expected a map with '%s', this is %s", id,
+			      profile_node_what(entry));
+		return;
+	}
+	if (!profile_node_pair(entry, id))
+		profile_error(c->report, &entry->place, "required key '%s' is missing in '%s'", id,
+			      row->key);
+	check_map(c, row, entry);
+	name = profile_node_string(entry, id);
+	for (size_t i = 0; i < index && name; i++) {
+		const char *other = profile_node_string(list->items[i], id);
+
+		if (!other || strcmp(name, other) != 0)
+			continue;
+		profile_error(c->report, &profile_node_get(entry, id)->place,
+			      "'%s' is in '%s' twice", profile_show(c->arena, name), row->key);
+		profile_note(c->report, &profile_node_get(list->items[i], id)->place,
+			     "first given here");
+		return;
+	}
+}
+
+static void check_settings(struct check *c, const struct schema_row *row,
+			   const struct profile_node *map)
+{
+	for (size_t i = 0; i < map->count; i++) {
+		struct profile_pair *pair = &map->pairs[i];
+
+		check_text(c, row, &schema_type_sysctl_key, pair->key, &pair->place);
+		check_value(c, row, pair->value);
+	}
+}
+
+static void check_pair(struct check *c, const struct schema_row *row, struct profile_pair *pair)
+{
+	/* Parents were found, or not, when they were loaded. */
+	if (row->type == &schema_type_parent)
+		return;
+	if (!check_shape(c, row, pair))
+		return;
+	switch (row->shape) {
+	case SCHEMA_VALUE:
+		check_value(c, row, pair->value);
+		break;
+	case SCHEMA_LIST:
+		check_list(c, row, pair->value);
+		break;
+	case SCHEMA_SECTION:
+		check_map(c, row, pair->value);
+		break;
+	case SCHEMA_TABLE:
+		for (size_t i = 0; i < pair->value->count; i++)
+			check_entry(c, row, pair->value, i);
+		break;
+	case SCHEMA_SETTINGS:
+		check_settings(c, row, pair->value);
+		break;
+	}
+}
+
+static void check_map(struct check *c, const struct schema_row *parent,
+		      const struct profile_node *map)
+{
+	for (size_t i = 0; i < map->count; i++) {
+		struct profile_pair *pair = &map->pairs[i];
+		const struct schema_row *row = schema_child(parent, pair->key);
+		const struct profile_pair *other;
+
+		if (!row) {
+			report_unknown(c, parent, pair);
+			continue;
+		}
+		check_pair(c, row, pair);
+		other = row->excludes ? profile_node_pair(map, row->excludes) : NULL;
+		if (other && other < pair) {
+			profile_error(c->report, &pair->place, "'%s' cannot go with '%s'",
+				      pair->key, other->key);
+			profile_note(c->report, &other->place, "'%s' is given here", other->key);
+		}
+	}
+}
+
+void profile_check(struct profile_loader *loader, const char *folder,
+		   const struct profile_node *root)
+{
+	struct check c = {
+		.loader = loader,
+		.report = &loader->report,
+		.arena = loader->arena,
+		.folder = folder,
+	};
+
+	if (root->kind == PROFILE_MAP) {
+		check_map(&c, NULL, root);
+		return;
+	}
+	profile_error(&loader->report, &root->place, "a profile must be a map of keys, this is %s",
+		      profile_node_what(root));
+	profile_note(&loader->report, &root->place, "a profile starts like 'name: web'");
+}
