@@ -115,6 +115,14 @@ static int print_help(const struct cli_verb *verb, struct err *err)
 	return fd_write(STDOUT_FILENO, text.data, text.len, "standard output", err);
 }
 
+/* As the README has it, so that the two cannot differ. */
+static void print_exit_codes(void)
+{
+	printf("| exit code | name | meaning |\n|---|---|---|\n");
+	for (const struct err_code_row *row = err_codes; row->name; row++)
+		printf("| %d | %s | %s |\n", row->code, row->name, row->meaning);
+}
+
 static int no_such_verb(const char *name, struct err *err)
 {
 	const char *names[32];
@@ -174,6 +182,10 @@ static int run(int argc, char **argv, struct err *err)
 	if (strcmp(argv[next], "help") == 0) {
 		if (next + 1 == argc)
 			return print_help(NULL, err);
+		if (strcmp(argv[next + 1], "exit-codes") == 0) {
+			print_exit_codes();
+			return 0;
+		}
 		verb = cli_find_verb(argv[next + 1]);
 		return verb ? print_help(verb, err) : no_such_verb(argv[next + 1], err);
 	}
