@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Docker Engine API (docs.docker.com/reference/api/engine) over a unix socket. Every answer is bounded
+ * and every field is checked: the engine may be of any version, or be no engine at all.
+ */
+#include "agent/engine.h"
+
+#include "base/mem.h"
+#include "net/http.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define API_WANTED 44u /* 1.44: what this file was written for */
+#define API_OLDEST 40u /* 1.40: the oldest whose swarm calls are the same */
+#define INFO_MAX ((size_t)4 << 20)
+#define ANSWER_MAX ((size_t)256 << 10)
+
+static const char *const states[] = {"inactive", "pending", "active", "error", "locked"};
+
+const char *engine_state_name(enum engine_state state)
+{
+	return states[state];
+}
+
+void engine_open(struct engine *engine, const struct agent *agent)
+{
+	*engine = (struct engine){.socket = agent_path(agent, ENGINE_SOCKET)};
+}
+
+void engine_close(struct engine *engine)
+{
+	free(engine->socket);
+	engine->socket = NULL;
+}
+
+static void wipe_answer(struct http_answer *answer)
+{
+	if (answer->body.data)
+		mem_wipe(answer->body.data, answer->body.room);
+	http_answer_free(answer);
+}
+
+static int refuse(const struct http_answer *answer, const char *path, struct err *err)
+{
+	CLEANUP_JSON json_t *value = NULL;
+	const char *message = NULL;
+	char text[400];
+
+	if (answer->body.data)
+		value = json_parse(answer->body.data, answer->body.len, path, NULL);
+	if (value)
+		message = json_member_string(value, "message");
+	agent_copy_text(text, sizeof(text), message ? message : "no reason given");
+	err_set(err, ERR_OTHER, "the engine refused %s (%ld): %s", path, answer->status, text);
+	if (strstr(text, "live-restore") || strstr(text, "firewall-backend"))
+		err_hint(err, "the image's daemon.json has a setting that swarm does not allow");
+	return -1;
+}
+
+/* One request; *ret gets the JSON of the answer (NULL when ret is NULL: it is not looked at). */
+static int call(struct engine *engine, const char *method, const char *path, const char *body,
+		long timeout_ms, size_t max, json_t **ret, struct err *err)
+{
+	static const char *const json_headers[] = {"Content-Type: application/json", NULL};
+	CLEANUP_FREE char *url =
+		mem_printf("http://docker%s%s%s", *engine->api ? "/v" : "", engine->api, path);
+	struct http_request request = {
+		.url = url,
+		.method = method,
+		.unix_socket = engine->socket,
+		.headers = body ? json_headers : NULL,
+		.body = body,
+		.body_len = body ? strlen(body) : 0,
+		.timeout_ms = timeout_ms,
+		.connect_timeout_ms = 2000,
+		.answer_max = max,
+	};
+	CLEANUP(wipe_answer) struct http_answer answer = {0};
+
+	if (http_do(&request, &answer, err) < 0)
+		return err_wrap(err, "the engine does not answer at '%s'", engine->socket);
+	if (answer.status < 200 || answer.status > 299)
+		return refuse(&answer, path, err);
+	if (!ret)
+		return 0;
+	*ret = json_parse(answer.body.data ? answer.body.data : "", answer.body.len, path, err);
+	return *ret ? 0 : err_wrap(err, "cannot understand the engine's answer");
+}
+
+/* Reads "1.44" as 44; 0 when it is no such version. */
+static unsigned parse_api(const char *text)
+{
+	unsigned minor = 0;
+	char rest;
+
+	if (!text || sscanf(text, "1.%3u%c", &minor, &rest) != 1)
+		return 0;
+	return minor;
+}
+
+int engine_connect(struct engine *engine, struct err *err)
+{
+	CLEANUP_JSON json_t *value = NULL;
+	unsigned newest, oldest, use = API_WANTED;
+
+	engine->api[0] = '\0';
+	if (access(engine->socket, F_OK) < 0)
+		return err_set(err, ERR_NETWORK, "the engine does not answer at '%s': %s",
+			       engine->socket, strerror(errno));
+	if (call(engine, "GET", "/version", NULL, 10000, ANSWER_MAX, &value, err) < 0)
+		return -1;
+	newest = parse_api(json_member_string(value, "ApiVersion"));
+	oldest = parse_api(json_member_string(value, "MinAPIVersion"));
+	if (newest == 0)
+		return err_set(err, ERR_OTHER, "the engine does not say which API it has");
+	if (newest < API_OLDEST)
+		return err_set(err, ERR_OTHER, "the engine's API 1.%u is too old, 1.%u is needed",
+			       newest, API_OLDEST);
+	if (use > newest)
+		use = newest;
+	if (use < oldest)
+		use = oldest;
+	agent_copy_text(engine->version, sizeof(engine->version),
+			json_member_string(value, "Version"));
+	snprintf(engine->api, sizeof(engine->api), "1.%u", use);
+	return 0;
+}
+
+/* IDs of swarm are lower-case base 36; anything else does not get into files and URLs. */
+static bool copy_id(char *to, size_t size, const char *from)
+{
+	size_t len = from ? strlen(from) : 0;
+
+	if (len >= size || (len && strspn(from, "abcdefghijklmnopqrstuvwxyz0123456789") != len))
+		return false;
+	memcpy(to, from ? from : "", len + 1);
+	return true;
+}
+
+static unsigned count_of(const json_t *object, const char *key)
+{
+	json_int_t n = json_integer_value(json_object_get(object, key));
+
+	return n < 0 || n > 1000000 ? 0 : (unsigned)n;
+}
+
+/* Managers that the engine remembers, without itself. */
+static unsigned count_peers(const json_t *swarm, const char *self)
+{
+	const json_t *list = json_object_get(swarm, "RemoteManagers"), *item;
+	unsigned count = 0;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		const char *id = json_member_string(item, "NodeID");
+
+		count += id && strcmp(id, self) != 0;
+	}
+	return count;
+}
+
+static int parse_state(const char *text, enum engine_state *ret, struct err *err)
+{
+	char shown[64];
+
+	/* The engine leaves the word out when it never was in a swarm. */
+	if (!text || !*text) {
+		*ret = ENGINE_INACTIVE;
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		if (strcmp(text, states[i]) == 0) {
+			*ret = (enum engine_state)i;
+			return 0;
+		}
+	agent_copy_text(shown, sizeof(shown), text);
+	return err_set(err, ERR_OTHER, "the engine is in the unknown swarm state '%s'", shown);
+}
+
+int engine_swarm(struct engine *engine, struct engine_swarm *ret, struct err *err)
+{
+	CLEANUP_JSON json_t *info = NULL;
+	const json_t *swarm, *cluster;
+
+	*ret = (struct engine_swarm){0};
+	if (call(engine, "GET", "/info", NULL, 20000, INFO_MAX, &info, err) < 0)
+		return -1;
+	swarm = json_object_get(info, "Swarm");
+	if (!json_is_object(swarm))
+		return err_set(err, ERR_OTHER, "the engine's /info says nothing about swarm");
+	cluster = json_object_get(swarm, "Cluster");
+	if (parse_state(json_member_string(swarm, "LocalNodeState"), &ret->state, err) < 0)
+		return -1;
+	if (!copy_id(ret->node_id, sizeof(ret->node_id), json_member_string(swarm, "NodeID")) ||
+	    !copy_id(ret->cluster_id, sizeof(ret->cluster_id), json_member_string(cluster, "ID")))
+		return err_set(err, ERR_OTHER, "the engine's /info has an ID that is none");
+	ret->control = json_is_true(json_object_get(swarm, "ControlAvailable"));
+	agent_copy_text(ret->address, sizeof(ret->address), json_member_string(swarm, "NodeAddr"));
+	agent_copy_text(ret->error, sizeof(ret->error), json_member_string(swarm, "Error"));
+	ret->nodes = count_of(swarm, "Nodes");
+	ret->managers = count_of(swarm, "Managers");
+	ret->peers = count_peers(swarm, ret->node_id);
+	return 0;
+}
+
+int engine_init(struct engine *engine, const char *advertise, struct err *err)
+{
+	CLEANUP_JSON json_t *body = json_object();
+	CLEANUP_FREE char *text = NULL;
+
+	json_object_set_new(body, "ListenAddr", json_string("0.0.0.0:2377"));
+	json_object_set_new(body, "AdvertiseAddr", json_sprintf("%s:2377", advertise));
+	json_object_set_new(body, "Spec", json_object());
+	text = json_line(body);
+	return call(engine, "POST", "/swarm/init", text, 60000, ANSWER_MAX, NULL, err);
+}
+
+int engine_leave(struct engine *engine, struct err *err)
+{
+	return call(engine, "POST", "/swarm/leave?force=1", "", 60000, ANSWER_MAX, NULL, err);
+}
+
+int engine_node(struct engine *engine, const char *node_id, struct engine_node *ret,
+		struct err *err)
+{
+	CLEANUP_FREE char *path = mem_printf("/nodes/%s", node_id);
+	CLEANUP_JSON json_t *node = NULL;
+	const json_t *manager;
+	const char *reach;
+
+	*ret = (struct engine_node){0};
+	if (call(engine, "GET", path, NULL, 10000, ANSWER_MAX, &node, err) < 0)
+		return -1;
+	manager = json_object_get(node, "ManagerStatus");
+	reach = json_member_string(manager, "Reachability");
+	agent_copy_text(ret->state, sizeof(ret->state),
+			json_member_string(json_object_get(node, "Status"), "State"));
+	agent_copy_text(ret->availability, sizeof(ret->availability),
+			json_member_string(json_object_get(node, "Spec"), "Availability"));
+	ret->leader = json_is_true(json_object_get(manager, "Leader"));
+	ret->reachable = reach && strcmp(reach, "reachable") == 0;
+	return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The few calls of the Docker Engine API that the agent needs, over the engine's socket. Nothing here
+ * asks for join tokens, and what looks like one in an answer is hidden before it can reach a log.
+ */
+#ifndef INGOT_AGENT_ENGINE_H
+#define INGOT_AGENT_ENGINE_H
+
+#include "agent/agent.h"
+
+#define ENGINE_SOCKET "/run/docker.sock"
+
+struct engine {
+	char *socket;
+	char version[64]; /* "26.1.5+dfsg1" */
+	char api[16];     /* the version that we talk, "1.44"; empty before engine_connect */
+};
+
+/* LocalNodeState of GET /info. */
+enum engine_state {
+	ENGINE_INACTIVE,
+	ENGINE_PENDING,
+	ENGINE_ACTIVE,
+	ENGINE_ERROR,
+	ENGINE_LOCKED,
+};
+
+/* What GET /info says about the swarm. */
+struct engine_swarm {
+	enum engine_state state;
+	bool control; /* this node is a manager that can reach the others */
+	char node_id[65], cluster_id[65];
+	char address[128];        /* of this node */
+	char error[512];          /* the engine's own words, or "" */
+	unsigned nodes, managers; /* as the swarm counts them; 0 when it cannot */
+	unsigned peers;           /* managers other than this node that it remembers */
+};
+
+/* What GET /nodes/ID says about one node. */
+struct engine_node {
+	char state[32];        /* "ready", "down", ... */
+	char availability[32]; /* "active", "pause", "drain" */
+	bool leader, reachable;
+};
+
+/* The name of a state, as the engine writes it. */
+const char *engine_state_name(enum engine_state state);
+
+/* Prepares to talk to the engine below the agent's root; no request yet. */
+void engine_open(struct engine *engine, const struct agent *agent);
+
+/* Frees it; usable with CLEANUP(). */
+void engine_close(struct engine *engine);
+
+/* Asks for the versions (GET /version) and picks the API version. ERR_NETWORK when the engine does not
+ * answer. Waits at most 10 s. */
+int engine_connect(struct engine *engine, struct err *err);
+
+/* Reads the swarm's state (GET /info). After engine_connect. Waits at most 20 s. */
+int engine_swarm(struct engine *engine, struct engine_swarm *ret, struct err *err);
+
+/* Makes a swarm with this node as its first manager (POST /swarm/init), listening on every address and
+ * advertising the given one. The engine answers when the manager is up, or after its own 20 s; we
+ * wait at most 60 s. */
+int engine_init(struct engine *engine, const char *advertise, struct err *err);
+
+/* Leaves the swarm by force and drops its state (POST /swarm/leave?force=1). Waits at most 60 s. */
+int engine_leave(struct engine *engine, struct err *err);
+
+/* Reads one node (GET /nodes/ID); managers only. Waits at most 10 s. */
+int engine_node(struct engine *engine, const char *node_id, struct engine_node *ret,
+		struct err *err);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `ingot-agent join`: the joiners table and the loop around a joiner's step. It has no way to give up
+ * but a timeout: whatever is missing may come later. SIGTERM simply ends it; the record makes that safe.
+ */
+#include "agent/join.h"
+
+#include "agent/verbs.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <syslog.h>
+#include <time.h>
+
+#define POLL_SECONDS 0.25
+#define IDLE_SECONDS 5.0
+#define BACKOFF_FIRST 0.25
+#define BACKOFF_MOST 5.0
+#define REPEAT_SECONDS 60.0 /* the same error is logged again after this */
+
+static int none_step(struct join *join, enum join_next *ret_next, struct err *err)
+{
+	(void)join;
+	(void)err;
+	*ret_next = JOIN_DONE;
+	return 0;
+}
+
+const struct joiner joiners[] = {
+	{"none", none_step, NULL, NULL},
+	{"swarm", swarm_step, swarm_health, swarm_describe},
+	{0},
+};
+
+const struct joiner *join_find(const char *kind)
+{
+	for (const struct joiner *j = joiners; j->kind; j++)
+		if (strcmp(j->kind, kind) == 0)
+			return j;
+	return NULL;
+}
+
+void join_wait(struct join *join, bool remote, const char *fmt, ...)
+{
+	char text[sizeof(join->waits_for)];
+	struct err err = {0};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (strcmp(text, join->waits_for) == 0)
+		return;
+	memcpy(join->waits_for, text, sizeof(text));
+	report_status(&join->report, "%s", text);
+	report_log(&join->report, LOG_INFO, record_step_name(join->record.step), NULL, "%s", text);
+	if (record_save_live(join->agent, &join->record, text, remote, &err) < 0)
+		report_log(&join->report, LOG_WARNING, record_step_name(join->record.step), &err,
+			   "cannot note what is waited for");
+}
+
+/* A number from 0 to below 1 that differs between machines that start together. */
+static double chance(void)
+{
+	uint32_t bits;
+
+	if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) != (ssize_t)sizeof(bits))
+		bits = (uint32_t)(clock_monotonic() * 1e9);
+	return bits / 4294967296.0;
+}
+
+static void pause_for(double seconds)
+{
+	struct timespec t = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+	nanosleep(&t, NULL);
+}
+
+/* How often this error was said, and how long to pause now. */
+struct trouble {
+	char last[512];
+	double said, pause;
+};
+
+static void handle_error(struct join *join, struct trouble *trouble, const struct err *err)
+{
+	double now = clock_monotonic(), most = trouble->pause * 3;
+	bool news;
+
+	record_note_error(&join->record, err);
+	news = strcmp(trouble->last, join->record.error) != 0;
+	if (news || now - trouble->said >= REPEAT_SECONDS) {
+		report_log(&join->report, LOG_WARNING, record_step_name(join->record.step), err,
+			   "cannot join yet, trying again");
+		trouble->said = now;
+	}
+	if (news) {
+		memcpy(trouble->last, join->record.error, sizeof(trouble->last));
+		join_wait(join, false, "tries again: %s", trouble->last);
+	}
+	/* Decorrelated jitter: from the first pause to three times the last one. */
+	if (most < BACKOFF_FIRST)
+		most = BACKOFF_FIRST;
+	trouble->pause = BACKOFF_FIRST + chance() * (most - BACKOFF_FIRST);
+	if (trouble->pause > BACKOFF_MOST)
+		trouble->pause = BACKOFF_MOST;
+	/* Nobody is hurt by asking an engine that is not up, and it should not be kept waiting. */
+	if (err->code == ERR_NETWORK && trouble->pause > 1)
+		trouble->pause = 1;
+}
+
+static int finish(struct join *join, struct err *err)
+{
+	if (join->record.step == RECORD_JOINED)
+		report_status(&join->report, "joined %s %s as %s", join->agent->kind,
+			      join->record.cluster_id, join->agent->role);
+	else
+		report_status(&join->report, "nothing to join");
+	report_ready();
+	if (record_save_live(join->agent, &join->record, NULL, false, err) < 0)
+		return -1;
+	return agent_mark(join->agent, "joined", err);
+}
+
+static double next_pause(enum join_next next)
+{
+	switch (next) {
+	case JOIN_POLL:
+		return POLL_SECONDS;
+	case JOIN_IDLE:
+		return IDLE_SECONDS + chance();
+	case JOIN_AGAIN:
+	case JOIN_DONE:
+		break;
+	}
+	return 0;
+}
+
+int join_run(const struct agent *agent, unsigned timeout, struct err *err)
+{
+	struct join join = {.agent = agent, .report = {.kind = agent->kind, .role = agent->role}};
+	const struct joiner *joiner = join_find(agent->kind);
+	double deadline = clock_monotonic() + timeout;
+	struct trouble trouble = {.pause = 0};
+
+	if (!joiner)
+		return err_set(err, ERR_USAGE, "this agent cannot join a '%s'", agent->kind);
+	record_clean(agent);
+	if (record_load(agent, &join.record, err) < 0)
+		return -1;
+	for (;;) {
+		enum join_next next = JOIN_POLL;
+		struct err cause = {0};
+		double pause;
+
+		if (joiner->step(&join, &next, &cause) < 0) {
+			handle_error(&join, &trouble, &cause);
+			pause = trouble.pause;
+		} else if (next == JOIN_DONE) {
+			return finish(&join, err);
+		} else {
+			trouble = (struct trouble){.pause = 0};
+			pause = next_pause(next);
+		}
+		if (timeout && clock_monotonic() + pause > deadline) {
+			if (cause.code)
+				*err = cause;
+			else
+				err_set(err, ERR_OTHER, "not joined: %s", join.waits_for);
+			return err_wrap(err, "gave up after %u s", timeout);
+		}
+		pause_for(pause);
+	}
+}
+
+int verb_join(const struct verb_options *options, struct err *err)
+{
+	CLEANUP(agent_close) struct agent agent;
+
+	if (agent_open(&agent, options->root, err) < 0)
+		return -1;
+	return join_run(&agent, options->timeout, err);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The verbs of ingot-agent. Each has a file of its own and a row in main.c.
+ */
+#ifndef INGOT_AGENT_VERBS_H
+#define INGOT_AGENT_VERBS_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+struct verb_options {
+	const char *root; /* "" on a real machine */
+	unsigned timeout; /* seconds; 0: the verb's default */
+	bool json;
+};
+
+/* Loads the firewall, then tunes the kernel; before any listener starts. Records both below /run/ingot.
+ * Tunes even when the firewall failed, and fails if one of the two did. Needs root. */
+int verb_boot(const struct verb_options *options, struct err *err);
+
+/* Makes the machine a member of its cluster; returns when it is one. Blocks for ever while it cannot
+ * (with a timeout: that long, then the last error). Needs root (the engine's socket). */
+int verb_join(const struct verb_options *options, struct err *err);
+
+/* Waits until the role is healthy on this machine. Fails (ERR_TEST) when it is not by the timeout
+ * (default 300 s) or is broken for good. A remote that is down is not this machine's failure. */
+int verb_health(const struct verb_options *options, struct err *err);
+
+/* Prints what this machine is, what it waits for and why, as text or JSON. What cannot be read without
+ * root is listed as such. Blocks at most a few seconds. */
+int verb_status(const struct verb_options *options, struct err *err);
+
+/* Reboots if this boot is one of a counted entry's tries and another one can follow, so that the boot
+ * loader falls back; otherwise says why not and leaves the machine up. Needs root. */
+int verb_rollback(const struct verb_options *options, struct err *err);
+
+#endif
