@@ -218,5 +218,14 @@ void profile_fill(struct profile_loader *loader, struct profile_node *root, stru
 	profile->json = profile_node_json(NULL, root);
 	doc->arena = loader->arena;
 	doc->root = root;
+	doc->files = profile_node_new(loader->arena, PROFILE_LIST, root->place);
+	for (size_t i = 0; i < loader->order_count; i++) {
+		const struct profile_file_seen *file = loader->order[i];
+		struct profile_place own = {file->label, 1, 1};
+
+		profile_node_append(loader->arena, doc->files,
+				    profile_node_text(loader->arena, file->label,
+						      file->extended.file ? file->extended : own));
+	}
 	profile->doc = doc;
 }

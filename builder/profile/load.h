@@ -15,6 +15,8 @@
 struct profile_doc {
 	struct mem_arena *arena; /* owns everything, struct profile included */
 	struct profile_node *root;
+	struct profile_node
+		*files; /* list: every file, parents first; the place is what led to it */
 };
 
 struct profile_file_seen {
@@ -79,6 +81,12 @@ void profile_check_rules(struct profile_loader *loader, const struct profile_nod
 /* Fills the structure from the resolved document; also its json. */
 void profile_fill(struct profile_loader *loader, struct profile_node *root,
 		  struct profile *profile);
+
+/* What a value of the row may be: "list of package", "one of raw, qcow2"; in the arena. */
+const char *profile_type_words(struct mem_arena *arena, const struct schema_row *row);
+
+/* Where a row's default comes from, as words or as YAML, or NULL when it has none. Borrowed. */
+const char *profile_default_words(const struct schema_row *row);
 
 /* The value of a checked node as JSON: sizes and numbers as integers. Caller decrefs. */
 json_t *profile_value_json(const struct schema_row *row, const struct profile_node *node);

@@ -218,7 +218,7 @@ TYPE(argument) = {
 	.name = "argument",
 	.article = "a kernel argument",
 	.expected = "one word without spaces and quotes, such as 'console=ttyS0'",
-	.pattern = "^[A-Za-z0-9_][]!#$%&()*+,./0-9:;<=>?@A-Z[^_`a-z{|}~-]*$",
+	.pattern = "^[A-Za-z0-9_][!#$%&()*+,./0-9:;<=>?@A-Z^_`a-z{|}~-]*$",
 	.max = 256,
 	.read = read_argument,
 };
