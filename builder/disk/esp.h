@@ -17,9 +17,9 @@
 
 struct esp_file {
 	const char *path; /* "EFI/BOOT/BOOTX64.EFI", clean and relative; folders are made */
-	const struct region *regions; /* the content: sorted, without gaps, from offset 0 */
+	const struct region *regions; /* the content: sorted; what none covers is zero */
 	size_t region_count;
-	uint64_t size; /* sum of the regions, bytes, less than 4 GiB */
+	uint64_t size; /* of the file, bytes, less than 4 GiB */
 };
 
 struct esp_options {

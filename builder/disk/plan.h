@@ -40,7 +40,7 @@ struct disk_partition {
 /* The disk; borrows what the regions of the input borrow. */
 struct disk {
 	struct region_list regions;
-	struct gpt gpt; /* items are owned by parts */
+	struct guid guid; /* of the disk */
 	struct disk_partition parts[DISK_PARTITIONS];
 	size_t part_count;
 	uint64_t slot, slot_used; /* of root, bytes: what a caller compares with its limit */
