@@ -9,13 +9,13 @@
 #include "base/size.h"
 #include "base/str.h"
 #include "disk/endian.h"
+#include "disk/verity.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define PARTITION_ALIGN MIB
-#define VERITY_BLOCK ((uint64_t)4096)
-#define VERITY_FANOUT (VERITY_BLOCK / DIGEST_SIZE)
+#define VERITY_FANOUT ((uint64_t)VERITY_BLOCK / DIGEST_SIZE)
 
 uint64_t disk_verity_slot(uint64_t slot)
 {
