@@ -66,7 +66,7 @@ int agent_write_json(const struct agent *agent, const char *path, const json_t *
 		     struct err *err)
 {
 	CLEANUP_FREE char *full = agent_path(agent, path), *folder = path_parent(full);
-	CLEANUP_FREE char *dump = json_dumps(value, JSON_SORT_KEYS | JSON_INDENT(2));
+	CLEANUP_FREE char *dump = json_dumps(value, AGENT_JSON);
 	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
 
 	if (!dump)

@@ -13,6 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* How the agent writes JSON: sorted, indented, numbers without the noise of binary fractions. */
+#define AGENT_JSON (JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(12))
+
 #define AGENT_IMAGE "/usr/lib/ingot/image.json"
 #define AGENT_FIREWALL "/usr/lib/ingot/firewall.nft"
 #define AGENT_SYSCTL "/usr/lib/sysctl.d/60-ingot.conf"

@@ -18,7 +18,8 @@
 #include <syslog.h>
 #include <time.h>
 
-#define POLL_SECONDS 0.25
+#define POLL_FIRST 0.1 /* seconds; grows while nothing happens */
+#define POLL_MOST 1.0
 #define IDLE_SECONDS 5.0
 #define BACKOFF_FIRST 0.25
 #define BACKOFF_MOST 5.0
@@ -46,23 +47,32 @@ const struct joiner *join_find(const char *kind)
 	return NULL;
 }
 
+/* Makes text what is waited for now, for systemd and `status`; false when it was that already. */
+static bool tell(struct join *join, bool remote, const char *text)
+{
+	struct err err = {0};
+
+	if (strcmp(text, join->waits_for) == 0)
+		return false;
+	agent_copy_text(join->waits_for, sizeof(join->waits_for), text);
+	report_status(&join->report, "%s", text);
+	if (record_save_live(join->agent, &join->record, text, remote, &err) < 0)
+		report_log(&join->report, LOG_WARNING, record_step_name(join->record.step), &err,
+			   "cannot note what is waited for");
+	return true;
+}
+
 void join_wait(struct join *join, bool remote, const char *fmt, ...)
 {
 	char text[sizeof(join->waits_for)];
-	struct err err = {0};
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (strcmp(text, join->waits_for) == 0)
-		return;
-	memcpy(join->waits_for, text, sizeof(text));
-	report_status(&join->report, "%s", text);
-	report_log(&join->report, LOG_INFO, record_step_name(join->record.step), NULL, "%s", text);
-	if (record_save_live(join->agent, &join->record, text, remote, &err) < 0)
-		report_log(&join->report, LOG_WARNING, record_step_name(join->record.step), &err,
-			   "cannot note what is waited for");
+	if (tell(join, remote, text))
+		report_log(&join->report, LOG_INFO, record_step_name(join->record.step), NULL, "%s",
+			   text);
 }
 
 /* A number from 0 to below 1 that differs between machines that start together. */
@@ -82,7 +92,7 @@ static void pause_for(double seconds)
 	nanosleep(&t, NULL);
 }
 
-/* How often this error was said, and how long to pause now. */
+/* What went wrong last, when that was said, and how long the last pause was. */
 struct trouble {
 	char last[512];
 	double said, pause;
@@ -100,19 +110,14 @@ static void handle_error(struct join *join, struct trouble *trouble, const struc
 			   "cannot join yet, trying again");
 		trouble->said = now;
 	}
-	if (news) {
-		memcpy(trouble->last, join->record.error, sizeof(trouble->last));
-		join_wait(join, false, "tries again: %s", trouble->last);
-	}
+	memcpy(trouble->last, join->record.error, sizeof(trouble->last));
+	tell(join, false, trouble->last);
 	/* Decorrelated jitter: from the first pause to three times the last one. */
 	if (most < BACKOFF_FIRST)
 		most = BACKOFF_FIRST;
 	trouble->pause = BACKOFF_FIRST + chance() * (most - BACKOFF_FIRST);
 	if (trouble->pause > BACKOFF_MOST)
 		trouble->pause = BACKOFF_MOST;
-	/* Nobody is hurt by asking an engine that is not up, and it should not be kept waiting. */
-	if (err->code == ERR_NETWORK && trouble->pause > 1)
-		trouble->pause = 1;
 }
 
 static int finish(struct join *join, struct err *err)
@@ -128,11 +133,13 @@ static int finish(struct join *join, struct err *err)
 	return agent_mark(join->agent, "joined", err);
 }
 
-static double next_pause(enum join_next next)
+/* polled: the last pause, when polls follow each other; 0 else. */
+static double next_pause(enum join_next next, double polled)
 {
 	switch (next) {
 	case JOIN_POLL:
-		return POLL_SECONDS;
+		polled *= 1.2;
+		return polled < POLL_FIRST ? POLL_FIRST : polled > POLL_MOST ? POLL_MOST : polled;
 	case JOIN_IDLE:
 		return IDLE_SECONDS + chance();
 	case JOIN_AGAIN:
@@ -148,6 +155,7 @@ int join_run(const struct agent *agent, unsigned timeout, struct err *err)
 	const struct joiner *joiner = join_find(agent->kind);
 	double deadline = clock_monotonic() + timeout;
 	struct trouble trouble = {.pause = 0};
+	double pause = 0;
 
 	if (!joiner)
 		return err_set(err, ERR_USAGE, "this agent cannot join a '%s'", agent->kind);
@@ -157,7 +165,6 @@ int join_run(const struct agent *agent, unsigned timeout, struct err *err)
 	for (;;) {
 		enum join_next next = JOIN_POLL;
 		struct err cause = {0};
-		double pause;
 
 		if (joiner->step(&join, &next, &cause) < 0) {
 			handle_error(&join, &trouble, &cause);
@@ -166,7 +173,7 @@ int join_run(const struct agent *agent, unsigned timeout, struct err *err)
 			return finish(&join, err);
 		} else {
 			trouble = (struct trouble){.pause = 0};
-			pause = next_pause(next);
+			pause = next_pause(next, pause);
 		}
 		if (timeout && clock_monotonic() + pause > deadline) {
 			if (cause.code)

@@ -213,7 +213,7 @@ int verb_status(const struct verb_options *options, struct err *err)
 	(void)agent_open(&agent, options->root, &image_err); /* its error is part of the answer */
 	status = status_gather(&agent, &image_err);
 	if (options->json)
-		json_dumpf(status, stdout, JSON_SORT_KEYS | JSON_INDENT(2));
+		json_dumpf(status, stdout, AGENT_JSON);
 	else
 		status_print(status, stdout);
 	if (options->json)

@@ -170,7 +170,16 @@ int swarm_step(struct join *join, enum join_next *ret_next, struct err *err)
 	struct engine_swarm swarm;
 
 	engine_open(&engine, join->agent);
-	if (engine_connect(&engine, err) < 0 || engine_swarm(&engine, &swarm, err) < 0)
+	if (engine_connect(&engine, err) < 0) {
+		if (err->code != ERR_NETWORK)
+			return -1;
+		/* It is not up yet, or restarting: nothing that went wrong. */
+		*ret_next = JOIN_POLL;
+		join_wait(join, false, "waits for the engine: %s", err->msg);
+		err_clear(err);
+		return 0;
+	}
+	if (engine_swarm(&engine, &swarm, err) < 0)
 		return -1;
 	if (swarm.state != ENGINE_PENDING && swarm.state != ENGINE_ERROR)
 		join->pending_since = 0;
