@@ -26,29 +26,74 @@ static const char *const shape_words[] = {
 static void check_map(struct check *c, const struct schema_row *parent,
 		      const struct profile_node *map);
 
-/* "expected keys a, b, c" or a suggestion; also from elsewhere in the table, since a right key in the
- * wrong section is a common slip. */
+/* The keys that a map may have; their count goes to ret_count. */
+static const char **child_keys(struct check *c, const struct schema_row *parent, size_t *ret_count)
+{
+	const char **keys = mem_arena_alloc(c->arena, schema_row_count * sizeof(char *));
+
+	*ret_count = 0;
+	for (size_t i = 0; i < schema_row_count; i++)
+		if (schema_is_child(parent, &schema_rows[i]))
+			keys[(*ret_count)++] = schema_leaf(&schema_rows[i]);
+	return keys;
+}
+
+static void note_keys(struct check *c, const struct schema_row *parent,
+		      const struct profile_place *place)
+{
+	size_t count;
+	const char **keys = child_keys(c, parent, &count);
+
+	profile_note_nearest(c->report, place, "", keys, count, true);
+}
+
+/* Suggests also from elsewhere in the table: a right key in the wrong section is a common slip. */
 static void report_unknown(struct check *c, const struct schema_row *parent,
 			   const struct profile_pair *pair)
 {
-	const char **siblings = mem_arena_alloc(c->arena, schema_row_count * sizeof(char *));
-	const char *nearest;
-	size_t count = 0;
+	size_t count;
+	const char **siblings = child_keys(c, parent, &count);
+	const char *nearest = str_nearest(pair->key, siblings, count);
 
 	profile_error(c->report, &pair->place, "unknown key '%s'%s%s%s",
 		      profile_show(c->arena, pair->key), parent ? " in '" : "",
 		      parent ? parent->key : "", parent ? "'" : "");
-	for (size_t i = 0; i < schema_row_count; i++)
-		if (schema_is_child(parent, &schema_rows[i]))
-			siblings[count++] = schema_leaf(&schema_rows[i]);
-	nearest = str_nearest(pair->key, siblings, count);
 	for (size_t i = 0; i < schema_row_count && !nearest; i++)
 		if (strcmp(schema_leaf(&schema_rows[i]), pair->key) == 0)
 			nearest = schema_rows[i].key;
 	if (nearest)
 		profile_note(c->report, &pair->place, "did you mean '%s'?", nearest);
 	else
-		profile_note_nearest(c->report, &pair->place, pair->key, siblings, count, true);
+		note_keys(c, parent, &pair->place);
+}
+
+/* What could have been meant by a value of the wrong shape. */
+static void note_shape(struct check *c, const struct schema_row *row,
+		       const struct profile_node *value)
+{
+	switch (row->shape) {
+	case SCHEMA_VALUE:
+		profile_note(c->report, &value->place, "expected %s", row->type->expected);
+		break;
+	case SCHEMA_LIST:
+		if (value->kind == PROFILE_SCALAR)
+			profile_note(c->report, &value->place, "did you mean '[%s]'?",
+				     profile_show(c->arena, value->text));
+		else
+			profile_note(c->report, &value->place, "expected items such as '[a, b]'");
+		break;
+	case SCHEMA_SECTION:
+		note_keys(c, row, &value->place);
+		break;
+	case SCHEMA_TABLE:
+		profile_note(c->report, &value->place, "expected entries that start with '- %s: '",
+			     schema_leaf(schema_identity(row)));
+		break;
+	case SCHEMA_SETTINGS:
+		profile_note(c->report, &value->place,
+			     "expected keys and values, such as 'net.ipv4.ip_forward: 1'");
+		break;
+	}
 }
 
 static bool check_shape(struct check *c, const struct schema_row *row,
@@ -63,23 +108,17 @@ static bool check_shape(struct check *c, const struct schema_row *row,
 
 	if (profile_node_is_null(value)) {
 		profile_error(c->report, &pair->place, "'%s' has no value", pair->key);
-		profile_note(c->report, &pair->place,
-			     "expected %s; leave the key out for its default",
-			     row->type && row->shape == SCHEMA_VALUE ? row->type->article
-								     : shape_words[row->shape]);
+		profile_note(c->report, &pair->place, "expected %s%s",
+			     row->shape == SCHEMA_VALUE ? row->type->article
+							: shape_words[row->shape],
+			     row->required ? "" : ", or no such key");
 		return false;
 	}
 	if (value->kind == kinds[row->shape])
 		return true;
 	profile_error(c->report, &value->place, "'%s' must be %s, this is %s", pair->key,
 		      shape_words[row->shape], profile_node_what(value));
-	if (row->shape == SCHEMA_LIST && value->kind == PROFILE_SCALAR)
-		profile_note(c->report, &value->place, "did you mean '[%s]'?",
-			     profile_show(c->arena, value->text));
-	else if (row->type)
-		profile_note(c->report, &value->place, "expected %s", row->type->expected);
-	else
-		profile_note(c->report, &value->place, "see 'ingot explain --keys'");
+	note_shape(c, row, value);
 	return false;
 }
 
@@ -99,7 +138,7 @@ static void resolve_overlay(struct check *c, struct profile_node *node)
 		profile_note(c->report, &node->place, "expected %s", schema_type_overlay.expected);
 }
 
-static void resolve_file(struct check *c, struct profile_node *node)
+static void resolve_file(struct check *c, const struct schema_row *row, struct profile_node *node)
 {
 	CLEANUP_FREE char *path = path_join(c->folder, node->text);
 	struct stat st;
@@ -111,6 +150,9 @@ static void resolve_file(struct check *c, struct profile_node *node)
 	else if (!S_ISREG(st.st_mode))
 		profile_error(c->report, &node->place, "'%s' is not a regular file",
 			      profile_show(c->arena, node->text));
+	else
+		return;
+	profile_note(c->report, &node->place, "expected %s", row->type->expected);
 }
 
 /* Types that JSON has too are written without quotes. */
@@ -154,6 +196,11 @@ static void check_value(struct check *c, const struct schema_row *row, struct pr
 	if (node->kind != PROFILE_SCALAR || profile_node_is_null(node)) {
 		profile_error(c->report, &node->place, "expected %s, this is %s",
 			      row->type->article, profile_node_what(node));
+		if (node->kind == PROFILE_LIST && node->count == 1 &&
+		    node->items[0]->kind == PROFILE_SCALAR)
+			profile_note(c->report, &node->place,
+				     "to take out what a parent has write '-%s' without a space",
+				     profile_show(c->arena, node->items[0]->text));
 		return;
 	}
 	if (!check_quotes(c, row, node))
@@ -164,7 +211,7 @@ static void check_value(struct check *c, const struct schema_row *row, struct pr
 	if (row->type->store == SCHEMA_OVERLAY)
 		resolve_overlay(c, node);
 	else if (row->type->store == SCHEMA_PATH)
-		resolve_file(c, node);
+		resolve_file(c, row, node);
 }
 
 static void check_list(struct check *c, const struct schema_row *row,

@@ -277,8 +277,11 @@ static struct profile *load(const char *label, const char *text, size_t len,
 		/* Parents come behind it. */
 		profile = finish(loader, &loader->seen[0], err);
 		if (!profile && loader->report.count)
-			err_set(err, ERR_PROFILE, "%zu error%s in '%s'", loader->report.count,
-				loader->report.count == 1 ? "" : "s", loader->seen[0].label);
+			err_set(err, ERR_PROFILE, "%zu error%s in '%s'%s", loader->report.count,
+				loader->report.count == 1 ? "" : "s", loader->seen[0].label,
+				loader->report.count > PROFILE_PROBLEMS_MAX
+					? ", the first 20 are shown"
+					: "");
 	} else if (!path && !profile_is_path(label)) {
 		const char *nearest = profile_find_nearest(loader, NULL, label, false);
 

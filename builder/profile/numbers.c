@@ -113,7 +113,8 @@ static bool read_block(const struct schema_row *row, const char *text, struct sc
 static bool read_mode(const struct schema_row *row, const char *text, struct schema_value *ret)
 {
 	(void)row;
-	for (ret->number = 0; *text; text++)
+	/* At most four digits when the pattern fits. */
+	for (ret->number = 0; *text >= '0' && *text <= '7' && ret->number < 07777; text++)
 		ret->number = ret->number * 8 + (*text - '0');
 	return true;
 }
@@ -246,7 +247,7 @@ TYPE(mode) = {
 	.article = "a file mode",
 	.expected = "three or four octal digits, such as \"0644\"",
 	.pattern = "^[0-7]?[0-7][0-7][0-7]$",
-	.max = 4,
+	.max = 64,
 	.store = SCHEMA_U32,
 	.read = read_mode,
 };
@@ -255,7 +256,7 @@ TYPE(ports) = {
 	.article = "a port",
 	.expected = "a number or a range, such as 2377 or 30000-32767",
 	.pattern = "^[0-9]+(-[0-9]+)?$",
-	.max = 16,
+	.max = 64,
 	.store = SCHEMA_PORTS,
 	.read = read_ports,
 };

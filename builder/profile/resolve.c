@@ -113,10 +113,8 @@ static void resolve_row(struct resolve *r, const struct schema_row *row,
 	if (value)
 		profile_node_set(r->loader->arena, into, schema_leaf(row), at, value);
 	else if (row->required)
-		profile_error(&r->loader->report, place, "required key '%s' is missing%s%s%s",
-			      schema_leaf(row), strchr(row->key, '[') ? " in '" : "",
-			      strchr(row->key, '[') ? row->key : "",
-			      strchr(row->key, '[') ? "'" : "");
+		profile_error(&r->loader->report, place, "required key '%s' is missing%s",
+			      schema_leaf(row), strchr(row->key, '[') ? " in this entry" : "");
 	if (value && row->shape == SCHEMA_LIST && value->count < (size_t)row->min)
 		profile_error(&r->loader->report, place, "nothing is left of '%s'", row->key);
 }

@@ -134,7 +134,7 @@ static void check_units(struct profile_loader *loader, const struct profile_node
 				      "'%s' is in 'services.%s' and in 'services.%s'", unit->text,
 				      two, one);
 			profile_note(&loader->report, &a->items[j]->place,
-				     "to take it out here write '-%s' in 'services.%s'", unit->text,
+				     "from here; '-%s' in 'services.%s' takes it out", unit->text,
 				     one);
 		}
 	}

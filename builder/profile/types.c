@@ -87,6 +87,31 @@ static bool read_choice(const struct schema_row *row, const char *text, struct s
 	return false;
 }
 
+static bool read_url(const struct schema_row *row, const char *text, struct schema_value *ret)
+{
+	(void)row;
+	if (strchr(text, '@'))
+		snprintf(ret->problem, sizeof(ret->problem), "a user or password in an address");
+	return true;
+}
+
+/* What stands here by mistake may be the secret itself: it must not be in a message. */
+static bool read_hash(const struct schema_row *row, const char *text, struct schema_value *ret)
+{
+	(void)row;
+	(void)text;
+	snprintf(ret->problem, sizeof(ret->problem), "this is not a password hash");
+	return true;
+}
+
+static bool read_ssh_key(const struct schema_row *row, const char *text, struct schema_value *ret)
+{
+	bool line = read_line(row, text, ret);
+
+	snprintf(ret->problem, sizeof(ret->problem), "this is not a public SSH key");
+	return line;
+}
+
 #define TYPE(id) const struct schema_type schema_type_##id
 
 TYPE(choice) = {
@@ -249,6 +274,7 @@ TYPE(url) = {
 	.expected = "an address with http://, https:// or file://, without a password",
 	.pattern = "^(https?://[A-Za-z0-9._:-]+|file://)(/[!$%&()*+,./0-9:;=A-Z_a-z~-]*)?$",
 	.max = 1024,
+	.read = read_url,
 };
 TYPE(release) = {
 	.name = "release",
@@ -284,6 +310,7 @@ TYPE(hash) = {
 	.expected = "what 'openssl passwd -6' prints; it starts with '$'",
 	.pattern = "^([$][0-9a-z]+[$][A-Za-z0-9./$=,+-]+|[*]|!)$",
 	.max = 512,
+	.read = read_hash,
 };
 TYPE(ssh_key) = {
 	.name = "SSH key",
@@ -292,7 +319,7 @@ TYPE(ssh_key) = {
 	.pattern = "^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|"
 		   "ecdsa-sha2-nistp256)@openssh[.]com) AAAA[A-Za-z0-9+/]+=*( .*)?$",
 	.max = 4096,
-	.read = read_line,
+	.read = read_ssh_key,
 };
 
 const struct schema_type *const schema_types[] = {

@@ -37,6 +37,9 @@ static struct profile_place place_at(const struct reader *r, size_t line, size_t
 {
 	struct profile_place place = r->origin;
 
+	/* The lines of --set are the settings, so those inside one do not count. */
+	if (line && r->origin.column > 1)
+		return place;
 	place.line += (uint32_t)line;
 	place.column = (uint32_t)column + (line == 0 ? r->origin.column : 1);
 	return place;
