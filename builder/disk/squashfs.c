@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes a tree as a squashfs: superblock, compressed content, then the metadata. libsquashfs's block
+ * processor compresses in threads and gives the blocks back in order, so the number of threads does not
+ * show in the bytes.
+ */
+#include "disk/squashfs.h"
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "disk/squashfs_parts.h"
+
+#include <sqfs/block_processor.h>
+#include <sqfs/block_writer.h>
+#include <sqfs/compressor.h>
+#include <sqfs/error.h>
+#include <sqfs/frag_table.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_SIZE ((size_t)1 << 20)      /* bytes of content per read */
+#define QUEUE_BYTES ((uint64_t)64 << 20) /* blocks on their way, at most */
+#define JOBS_MAX 256
+
+struct method {
+	const char *name;
+	SQFS_COMPRESSOR id;
+	uint32_t min, max; /* levels */
+};
+
+static const struct method methods[] = {
+	{"zstd", SQFS_COMP_ZSTD, SQFS_ZSTD_MIN_LEVEL, SQFS_ZSTD_MAX_LEVEL},
+	{"lz4", SQFS_COMP_LZ4, 0, UINT32_MAX},
+	{"xz", SQFS_COMP_XZ, SQFS_XZ_MIN_LEVEL, SQFS_XZ_MAX_LEVEL},
+	{"gzip", SQFS_COMP_GZIP, SQFS_GZIP_MIN_LEVEL, SQFS_GZIP_MAX_LEVEL},
+};
+
+struct writer {
+	const struct squashfs_options *options;
+	struct squashfs_file file;
+	struct squashfs_inodes inodes;
+	sqfs_super_t super;
+	sqfs_compressor_t *compressor, *uncompressor;
+	sqfs_frag_table_t *fragments;
+	sqfs_block_writer_t *blocks;
+	sqfs_block_processor_t *processor;
+	char *buffer;
+	uint64_t done;
+	void (*progress)(uint64_t done, uint64_t total, void *context);
+	void *context;
+};
+
+static void writer_free(struct writer *w)
+{
+	sqfs_destroy(w->processor); /* first: its threads use the others */
+	sqfs_destroy(w->blocks);
+	sqfs_destroy(w->fragments);
+	sqfs_destroy(w->uncompressor);
+	sqfs_destroy(w->compressor);
+	squashfs_inodes_free(&w->inodes);
+	free(w->buffer);
+}
+
+static int check_options(const struct squashfs_options *o, const struct method **ret,
+			 struct err *err)
+{
+	const struct method *method = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+		if (strcmp(methods[i].name, o->compression) == 0)
+			method = &methods[i];
+	if (!method)
+		return err_set(err, ERR_PROFILE, "cannot write a squashfs: no compression '%s'",
+			       o->compression);
+	if (o->level < method->min || o->level > method->max)
+		return err_set(err, ERR_PROFILE,
+			       "cannot write a squashfs: %s has levels %u to %u, not %u",
+			       method->name, method->min, method->max, o->level);
+	if (o->block < SQFS_MIN_BLOCK_SIZE || o->block > SQFS_MAX_BLOCK_SIZE ||
+	    o->block & (o->block - 1))
+		return err_set(err, ERR_PROFILE,
+			       "cannot write a squashfs: blocks are a power of two from 4096 to "
+			       "1048576, not %u bytes",
+			       o->block);
+	if (o->jobs < 1 || o->jobs > JOBS_MAX)
+		return err_set(err, ERR_PROFILE, "cannot write a squashfs with %u jobs", o->jobs);
+	*ret = method;
+	return 0;
+}
+
+static int make_compressors(struct writer *w, const struct method *method, struct err *err)
+{
+	sqfs_compressor_config_t config;
+	int r = sqfs_compressor_config_init(&config, method->id, w->options->block, 0);
+
+	if (r == 0 && method->id != SQFS_COMP_LZ4)
+		config.level = w->options->level;
+	if (r == 0)
+		r = sqfs_compressor_create(&config, &w->compressor);
+	config.flags |= SQFS_COMP_FLAG_UNCOMPRESS;
+	if (r == 0)
+		r = sqfs_compressor_create(&config, &w->uncompressor);
+	if (r == SQFS_ERROR_UNSUPPORTED)
+		return err_set(err, ERR_TOOL, "the installed libsquashfs was built without %s",
+			       method->name);
+	return r ? squashfs_failed(&w->file, r, "compress", err) : 0;
+}
+
+/* The superblock's place and the compressor's options. */
+static int start(struct writer *w, const struct method *method, struct err *err)
+{
+	int64_t time = w->options->time < 0 ? 0 : w->options->time;
+	int r;
+
+	if (make_compressors(w, method, err) < 0)
+		return -1;
+	r = sqfs_super_init(&w->super, w->options->block,
+			    time > UINT32_MAX ? UINT32_MAX : (sqfs_u32)time, method->id);
+	/* In spite of its name in libsquashfs: mksquashfs sets it when it looks for duplicates. */
+	w->super.flags |= SQFS_FLAG_NO_DUPLICATES;
+	if (r == 0)
+		r = sqfs_super_write(&w->super, &w->file.base);
+	if (r == 0) {
+		r = w->compressor->write_options(w->compressor, &w->file.base);
+		if (r > 0)
+			w->super.flags |= SQFS_FLAG_COMPRESSOR_OPTIONS;
+		r = r > 0 ? 0 : r;
+	}
+	return r ? squashfs_failed(&w->file, r, "write", err) : 0;
+}
+
+static int make_processor(struct writer *w, struct err *err)
+{
+	const struct squashfs_options *o = w->options;
+	uint64_t backlog = 8 * (uint64_t)o->jobs + 8;
+	sqfs_block_processor_desc_t desc = {.size = sizeof(desc)};
+	int r;
+
+	if (backlog * o->block > QUEUE_BYTES)
+		backlog = QUEUE_BYTES / o->block;
+	w->fragments = sqfs_frag_table_create(0);
+	w->blocks = sqfs_block_writer_create(&w->file.base, SQFS_DEVBLK_SIZE, 0);
+	if (!w->fragments || !w->blocks)
+		return squashfs_failed(&w->file, SQFS_ERROR_ALLOC, "write", err);
+	desc.max_block_size = o->block;
+	desc.num_workers = o->jobs;
+	desc.max_backlog = (sqfs_u32)backlog;
+	desc.cmp = w->compressor;
+	desc.wr = w->blocks;
+	desc.tbl = w->fragments;
+	/* To compare fragments that have the same checksum byte by byte. */
+	desc.file = &w->file.base;
+	desc.uncmp = w->uncompressor;
+	r = sqfs_block_processor_create_ex(&desc, &w->processor);
+	return r ? squashfs_failed(&w->file, r, "start threads to write", err) : 0;
+}
+
+static int append(struct writer *w, const void *bytes, size_t len, struct err *err)
+{
+	int r = sqfs_block_processor_append(w->processor, bytes, len);
+
+	if (r)
+		return squashfs_failed(&w->file, r, "write", err);
+	w->done += len;
+	if (w->progress)
+		w->progress(w->done, w->inodes.content, w->context);
+	return 0;
+}
+
+static int write_content(struct writer *w, const struct tree_data *data, const char *path,
+			 struct err *err)
+{
+	uint64_t at = 0;
+
+	while (at < data->size) {
+		size_t len = data->size - at < READ_SIZE ? (size_t)(data->size - at) : READ_SIZE;
+		const char *bytes = w->buffer;
+
+		if (data->bytes)
+			bytes = (const char *)data->bytes + at;
+		else if (fd_pread(data->fd, w->buffer, len, data->offset + at, path, err) < 0)
+			return -1;
+		if (append(w, bytes, len, err) < 0)
+			return -1;
+		at += len;
+	}
+	return 0;
+}
+
+static int visit(const struct tree_node *node, const char *path, void *context, struct err *err)
+{
+	struct writer *w = context;
+	struct squashfs_entry *entry = &w->inodes.items[node->inode->mark - 1];
+	int r;
+
+	if (node->inode->type != TREE_FILE || entry->file)
+		return 0;
+	r = sqfs_block_processor_begin_file(w->processor, &entry->file, NULL, 0);
+	if (r)
+		return squashfs_failed(&w->file, r, "write", err);
+	if (write_content(w, &node->inode->data, path, err) < 0)
+		return -1;
+	r = sqfs_block_processor_end_file(w->processor);
+	return r ? squashfs_failed(&w->file, r, "write", err) : 0;
+}
+
+static int finish(struct writer *w, struct err *err)
+{
+	static const char zeros[SQUASHFS_PAD];
+	size_t rest;
+	int r;
+
+	if (squashfs_write_metadata(&w->inodes, &w->file, w->compressor, w->fragments, &w->super,
+				    err) < 0)
+		return -1;
+	w->super.bytes_used = w->file.size;
+	r = sqfs_super_write(&w->super, &w->file.base);
+	rest = (size_t)(w->file.size % SQUASHFS_PAD);
+	if (r == 0 && rest)
+		r = w->file.base.write_at(&w->file.base, w->file.size, zeros, SQUASHFS_PAD - rest);
+	return r ? squashfs_failed(&w->file, r, "write", err) : 0;
+}
+
+static int write_all(struct writer *w, const struct tree *tree, const struct method *method,
+		     struct err *err)
+{
+	int r;
+
+	if (squashfs_inodes_number(tree, &w->inodes, err) < 0 || start(w, method, err) < 0 ||
+	    make_processor(w, err) < 0)
+		return -1;
+	w->buffer = mem_alloc(READ_SIZE);
+	if (tree_walk(tree, visit, w, err) < 0)
+		return -1;
+	r = sqfs_block_processor_finish(w->processor);
+	if (r)
+		return squashfs_failed(&w->file, r, "write", err);
+	return finish(w, err);
+}
+
+int squashfs_write(const struct tree *tree, const struct squashfs_options *options, int fd,
+		   const char *name, void (*progress)(uint64_t done, uint64_t total, void *context),
+		   void *context, struct squashfs_result *ret, struct err *err)
+{
+	struct writer w = {.options = options, .progress = progress, .context = context};
+	const struct method *method = NULL;
+	int r;
+
+	if (check_options(options, &method, err) < 0)
+		return -1;
+	squashfs_file_init(&w.file, fd, name);
+	*ret = (struct squashfs_result){0};
+	r = write_all(&w, tree, method, err);
+	if (r == 0)
+		r = squashfs_hash(&w.file, options, ret, err);
+	ret->size = w.file.size;
+	ret->inodes = w.inodes.count;
+	writer_free(&w);
+	return r;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A tree as a squashfs file system, with its digest and its dm-verity tree. The same tree and options
+ * give the same bytes, whatever the number of jobs.
+ */
+#ifndef INGOT_DISK_SQUASHFS_H
+#define INGOT_DISK_SQUASHFS_H
+
+#include "base/digest.h"
+#include "base/str.h"
+#include "tree/tree.h"
+
+struct squashfs_options {
+	const char *compression; /* "zstd", "lz4", "xz", "gzip" */
+	uint32_t level;          /* of the compression; ignored by lz4 */
+	uint32_t block;          /* bytes, a power of two, 4096 to 1 MiB */
+	int64_t time;            /* of the file system, seconds since 1970 */
+	unsigned jobs;           /* threads that compress, at least 1; does not change the bytes */
+	const uint8_t *salt;     /* of the hash tree */
+	size_t salt_len;
+	const uint8_t *uuid; /* of the hash tree, 16 bytes */
+};
+
+struct squashfs_result {
+	uint64_t size;        /* bytes, padded to 4096 */
+	struct digest digest; /* of the whole file */
+	struct digest root_hash;
+	struct str hash_area; /* content of the hash partition; free with str_free */
+	uint64_t data_blocks; /* of 4096 bytes */
+	uint64_t inodes;
+};
+
+/* What the bytes depend on besides the input, as an input of cache keys: the build ids of libsquashfs
+ * and of the compression libraries that are loaded. Static. */
+const char *squashfs_version(void);
+
+/* Writes the tree to fd (empty, read-write); name is for messages. progress (may be NULL) gets bytes of
+ * content read, from this thread. Each content is read once, in the order of tree_walk; what a content
+ * lacks is ERR_VERIFY. The marks of the tree's inodes are overwritten. Times before 1970 and after 2106
+ * become the nearest that the format has. Options out of range, attributes outside of user., trusted.
+ * and security., names over 255 and link targets over 4095 bytes are ERR_PROFILE; a full disk is
+ * ERR_SPACE. On success free ret->hash_area. Blocks. */
+int squashfs_write(const struct tree *tree, const struct squashfs_options *options, int fd,
+		   const char *name, void (*progress)(uint64_t done, uint64_t total, void *context),
+		   void *context, struct squashfs_result *ret, struct err *err);
+
+#endif
