@@ -23,7 +23,7 @@
 
 bool store_is_reserved(const char *name)
 {
-	static const char *const names[] = {"tmp", "lock", "remember", "debs"};
+	static const char *const names[] = {"tmp", "lock", "remember", "debs", "sandbox"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(name, names[i]) == 0)
@@ -45,12 +45,13 @@ static char *default_dir(void)
 	return home && home[0] == '/' ? mem_printf("%s/.cache/ingot", home) : NULL;
 }
 
-/* Makes dir/name, readable by its owner only: layers hold password hashes. */
-static int make_private(const char *dir, const char *name, struct err *err)
+/* Makes dir/name. Layers hold password hashes, so nothing here is for others to read; they may pass
+ * through the cache's own folder to what is meant for them (layers/sandbox.c). */
+static int make_folder(const char *dir, const char *name, mode_t mode, struct err *err)
 {
 	CLEANUP_FREE char *path = path_join(dir, name);
 
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
 		return err_sys(err, errno, "cannot make cache folder '%s'", path);
 	return 0;
 }
@@ -68,7 +69,7 @@ struct cache *cache_open(const char *dir, struct err *err)
 		return NULL;
 	}
 	parent = path_parent(path);
-	if (path_make_dirs(parent, err) < 0 || make_private(path, "", err) < 0) {
+	if (path_make_dirs(parent, err) < 0 || make_folder(path, "", 0711, err) < 0) {
 		err_wrap(err, "cannot open the cache");
 		return NULL;
 	}
@@ -77,7 +78,7 @@ struct cache *cache_open(const char *dir, struct err *err)
 		err_sys(err, errno, "cannot open the cache '%s'", path);
 		return NULL;
 	}
-	if (make_private(real, "tmp", err) < 0 || make_private(real, "lock", err) < 0)
+	if (make_folder(real, "tmp", 0700, err) < 0 || make_folder(real, "lock", 0700, err) < 0)
 		return NULL;
 	cache = mem_alloc(sizeof(*cache));
 	cache->dir = MEM_STEAL(real);
@@ -245,7 +246,7 @@ int cache_begin(struct cache *cache, const char *kind, const struct digest *key,
 		return 0;
 	}
 	temp = mem_printf("%s/tmp/%s.%ld", cache->dir, name, (long)getpid());
-	if (make_private(cache->dir, kind, err) < 0 || path_remove_all(temp, err) < 0 ||
+	if (make_folder(cache->dir, kind, 0700, err) < 0 || path_remove_all(temp, err) < 0 ||
 	    mkdir(temp, 0700) < 0) {
 		if (err && !err->code)
 			err_sys(err, errno, "cannot make cache folder '%s'", temp);

@@ -4,7 +4,7 @@
  *   <kind>/<hex>/       a complete entry; its file "complete" lists the other files and their sizes
  *   tmp/<name>.<pid>/   an entry being made; valid while its maker holds the lock
  *   lock/<name>         flock of a maker; <name> is <kind>-<hex>. Gone when nobody holds it
- *   remember/, debs/    what is not an entry
+ *   remember/, debs/, sandbox/    what is not an entry
  */
 #ifndef INGOT_CACHE_STORE_H
 #define INGOT_CACHE_STORE_H

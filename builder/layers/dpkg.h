@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What dpkg's database in a tree says is installed.
+ */
+#ifndef INGOT_LAYERS_DPKG_H
+#define INGOT_LAYERS_DPKG_H
+
+#include "base/json.h"
+#include "tree/tree.h"
+
+/* Parses a dpkg status file (deb-control(5), dpkg(1) "package states"): array of {name, version,
+ * architecture, source, source_version}, sorted by name. A package that is not "install ok installed"
+ * is ERR_OTHER and named; a broken file is ERR_VERIFY. Caller decrefs. */
+json_t *dpkg_parse(const char *text, size_t len, struct err *err);
+
+/* The same for the database in a tree (/var/lib/dpkg or /usr/lib/sysimage/dpkg). Caller decrefs. */
+json_t *dpkg_list(const struct tree *tree, struct err *err);
+
+#endif

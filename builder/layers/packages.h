@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The package layer: packages of a distribution, installed by apt in a sandbox (mmdebstrap), as a tar
+ * with an index in the cache. Order of calls: repositories, key, cache_find, else build, open.
+ */
+#ifndef INGOT_LAYERS_PACKAGES_H
+#define INGOT_LAYERS_PACKAGES_H
+
+#include "base/log.h"
+#include "cache/cache.h"
+#include "profile/profile.h"
+#include "tree/tree.h"
+
+#define PACKAGES_KIND "packages" /* of the cache entry */
+
+/* One suite of a repository, and the state in which it was seen. */
+struct repository {
+	char *line;           /* as in sources.list(5): "deb [options] URI SUITE COMPONENTS" */
+	char *uri, *suite;    /* "trixie-security" */
+	struct digest digest; /* SHA-256 of its InRelease file */
+	int64_t date;         /* its Date field, seconds since 1970 */
+};
+
+struct repositories {
+	struct repository *items;
+	size_t count;
+	int64_t epoch;   /* the newest date: what the package layer takes for SOURCE_DATE_EPOCH */
+	int64_t checked; /* when they were asked, seconds since 1970 */
+};
+
+/* Finds out which repositories apt would use for the profile and in which state they are: the list comes
+ * from mmdebstrap once (remembered in the cache; base.mirror takes the place of the release and updates
+ * suites' mirror), the InRelease files from the network, all at once, if they changed. With offline the
+ * remembered state is used; log_info says how old it is; ERR_NETWORK when there is none. The signatures
+ * are checked by apt when packages are installed. Blocks on the network. Free with repositories_free. */
+int packages_repositories(struct cache *cache, const struct profile *profile, bool offline,
+			  struct repositories *ret, struct err *err);
+
+/* Frees the list; usable with CLEANUP() on a zeroed one. */
+void packages_repositories_free(struct repositories *repositories);
+
+/* Adds everything that the package layer depends on to key: format, distribution, release, components,
+ * keyring, each package by its name, each suite's InRelease, mmdebstrap, the scripts in
+ * data/firmware/packages. The environment's SOURCE_DATE_EPOCH is no input: the layer takes the date of
+ * its repositories, the image clamps times later. Reads a few small files. */
+int packages_key(const struct profile *profile, const struct repositories *repositories,
+		 const char *data, struct cache_key *key, struct err *err);
+
+/* Makes the layer's cache entry (kind PACKAGES_KIND, key the digest of packages_key): layer.tar,
+ * layer.index, packages.json. Returns 0 as well when another build made it meanwhile. step (may be NULL)
+ * gets the progress. As root in a mount and PID namespace; else in a user namespace with the user's
+ * subordinate ids (ERR_TOOL with a hint without them). Fails when a maintainer script does, when a
+ * package is not installed completely (ERR_OTHER) and when the repositories are no longer as the key
+ * says (ERR_NETWORK). Blocks for minutes; nothing of it survives a kill but the sandbox's folder in the
+ * cache, which the next call removes. */
+int packages_build(struct cache *cache, const struct profile *profile,
+		   const struct repositories *repositories, const char *data,
+		   const struct digest *key, struct log_step *step, struct err *err);
+
+/* A layer ready to be merged. */
+struct packages_layer {
+	struct tree *tree; /* its data refer to tar_fd */
+	int tar_fd;
+	json_t *packages; /* array of {name, version, architecture, source, source_version}, sorted */
+	struct digest digest; /* SHA-256 of layer.tar */
+	int64_t epoch;        /* the date of its repositories */
+	char *dir;            /* the cache entry */
+};
+
+/* Opens the layer in a complete cache entry (from cache_find). Reads the index, not the tar. ERR_VERIFY
+ * when it is damaged. Free with packages_close. */
+int packages_open(const char *dir, struct packages_layer *layer, struct err *err);
+
+/* Frees the layer; trees into which layer->tree was merged must not be read any more. Usable with
+ * CLEANUP() on a zeroed one (tar_fd 0 or -1 is not closed). */
+void packages_close(struct packages_layer *layer);
+
+#endif
