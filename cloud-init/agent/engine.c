@@ -148,18 +148,23 @@ static unsigned count_of(const json_t *object, const char *key)
 	return n < 0 || n > 1000000 ? 0 : (unsigned)n;
 }
 
-/* Managers that the engine remembers, without itself. */
-static unsigned count_peers(const json_t *swarm, const char *self)
+/* Managers that the engine remembers, without itself. A pending engine does not always know its own ID,
+ * so the address counts, too. */
+static unsigned count_peers(const json_t *swarm, const struct engine_swarm *self)
 {
 	const json_t *list = json_object_get(swarm, "RemoteManagers"), *item;
+	size_t i, len = strlen(self->address);
 	unsigned count = 0;
-	size_t i;
 
 	json_array_foreach(list, i, item)
 	{
 		const char *id = json_member_string(item, "NodeID");
+		const char *address = json_member_string(item, "Addr");
+		bool own = (id && *id && strcmp(id, self->node_id) == 0) ||
+			   (address && len && strncmp(address, self->address, len) == 0 &&
+			    address[len] == ':');
 
-		count += id && strcmp(id, self) != 0;
+		count += !own;
 	}
 	return count;
 }
@@ -204,7 +209,7 @@ int engine_swarm(struct engine *engine, struct engine_swarm *ret, struct err *er
 	agent_copy_text(ret->error, sizeof(ret->error), json_member_string(swarm, "Error"));
 	ret->nodes = count_of(swarm, "Nodes");
 	ret->managers = count_of(swarm, "Managers");
-	ret->peers = count_peers(swarm, ret->node_id);
+	ret->peers = count_peers(swarm, ret);
 	return 0;
 }
 

@@ -183,25 +183,22 @@ TEST(says_that_it_has_no_address)
 
 TEST(waits_for_the_engine)
 {
+	struct sockaddr_un at = {.sun_family = AF_UNIX, .sun_path = FAKE_SOCKET};
 	struct err err = {0};
 	pid_t pid;
-	int status;
+	int status, fd;
 
 	fake_machine(FAKE_MANAGER);
 	CHECK_ERR(join_as(1, &err), &err, ERR_OTHER, "waits for the engine");
 	CHECK_CONTAINS(live(), "No such file");
 	/* Refused: a socket that nobody serves. */
-	fake_engine_new();
-	pid = fork();
-	if (pid == 0) {
-		fake_engine_start(FAKE_SOCKET);
-		_exit(0); /* the server dies with its parent */
-	}
-	CHECK(waitpid(pid, &status, 0) == pid);
-	usleep(50000);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+	close(fd);
 	CHECK_ERR(join_as(1, &err), &err, ERR_OTHER, "waits for the engine");
 	/* And then it comes. */
 	CHECK(unlink(FAKE_SOCKET) == 0);
+	fake_engine_new();
 	pid = fork();
 	if (pid == 0)
 		_exit(join_as(20, NULL) < 0);
