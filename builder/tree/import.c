@@ -19,7 +19,6 @@
 #include <sys/sysmacros.h>
 
 #define READ_BLOCK ((size_t)1 << 20)
-#define TARGET_MAX 4096
 #define TAR_MAX ((uint64_t)1 << 40) /* a bomb fills no more than this */
 
 struct import {
@@ -60,40 +59,11 @@ static bool harmless_warning(struct archive *in)
 	return text && strstr(text, "can't be converted");
 }
 
-/* Writes the path without "./" in front and "/" behind; "" is the root. */
 static int clean(const struct import *im, const char *raw, char *to, struct err *err)
 {
-	const char *p = raw;
-	size_t len;
-
-	if (!raw)
-		return broken(im, raw, "no name", err);
-	while (p[0] == '.' && p[1] == '/')
-		p += 2 + strspn(p + 2, "/");
-	len = strlen(p);
-	while (len && p[len - 1] == '/')
-		len--;
-	if (len == 0 || (len == 1 && p[0] == '.')) {
-		if (raw[0] != '.')
-			return broken(im, raw, "not a path below the root", err);
-		*to = '\0';
-		return 0;
-	}
-	if (len >= PATH_IMAGE_MAX)
-		return broken(im, raw, "path too long", err);
-	memcpy(to, p, len);
-	to[len] = '\0';
-	if (to[0] == '/' || !path_is_clean(to))
+	if (!raw || node_clean_path(raw, to) < 0)
 		return broken(im, raw, "not a path below the root", err);
 	return 0;
-}
-
-static bool has_control(const char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			return true;
-	return false;
 }
 
 static int get_xattrs(struct import *im, struct tree_inode *inode, struct err *err)
@@ -104,7 +74,8 @@ static int get_xattrs(struct import *im, struct tree_inode *inode, struct err *e
 
 	archive_entry_xattr_reset(im->entry);
 	while (archive_entry_xattr_next(im->entry, &name, &value, &len) == ARCHIVE_OK) {
-		if (!name || !*name || strlen(name) > 255 || strchr(name, '=') || has_control(name))
+		if (!name || !*name || strlen(name) > 255 || strchr(name, '=') ||
+		    !node_target_is_clean(name))
 			return broken(im, im->path, "bad name of an extended attribute", err);
 		if (count == TREE_XATTRS_MAX || len > TREE_XATTR_VALUE_MAX)
 			return broken(im, im->path, "too many or too large extended attributes",
@@ -136,8 +107,7 @@ static int get_type(struct import *im, struct tree_inode *inode, struct err *err
 	case AE_IFLNK:
 		inode->type = TREE_SYMLINK;
 		inode->target = archive_entry_symlink(e);
-		if (!inode->target || !*inode->target || strlen(inode->target) >= TARGET_MAX ||
-		    has_control(inode->target))
+		if (!inode->target || !node_target_is_clean(inode->target))
 			return broken(im, im->path, "bad target of a symbolic link", err);
 		return 0;
 	case AE_IFCHR:

@@ -42,4 +42,11 @@ struct tree_node *node_make_parent(struct tree *tree, const char *path,
 struct tree_node *node_put_inode(struct tree *tree, const char *path, struct tree_inode *inode,
 				 struct err *err);
 
+/* Writes the path of an archive's entry without "./" in front and "/" behind to to (PATH_IMAGE_MAX bytes);
+ * "" is the root. Returns -1 when it is absolute or not clean. */
+int node_clean_path(const char *raw, char *to);
+
+/* True when the target of a symbolic link is 1 to 4095 bytes without control characters. */
+bool node_target_is_clean(const char *target);
+
 #endif

@@ -337,3 +337,33 @@ struct tree_node *tree_put(struct tree *tree, const char *path, const struct tre
 {
 	return node_put_inode(tree, path, node_copy_inode(tree, inode), err);
 }
+
+int node_clean_path(const char *raw, char *to)
+{
+	const char *p = raw;
+	size_t len;
+
+	while (p[0] == '.' && p[1] == '/')
+		p += 2 + strspn(p + 2, "/");
+	len = strlen(p);
+	while (len && p[len - 1] == '/')
+		len--;
+	to[0] = '\0';
+	if (len == 0 || (len == 1 && p[0] == '.'))
+		return raw[0] == '.' ? 0 : -1;
+	if (len >= PATH_IMAGE_MAX)
+		return -1;
+	memcpy(to, p, len);
+	to[len] = '\0';
+	return to[0] != '/' && path_is_clean(to) ? 0 : -1;
+}
+
+bool node_target_is_clean(const char *target)
+{
+	size_t len = 0;
+
+	for (; target[len]; len++)
+		if ((unsigned char)target[len] < 0x20 || target[len] == 0x7f || len + 1 >= 4096)
+			return false;
+	return len > 0;
+}

@@ -92,7 +92,8 @@ char *tree_path(const struct tree_node *node);
 /* Puts an entry at path. Missing parents are made (0755, root:root, mtime of the entry). A folder put
  * over a folder keeps its children; anything else replaces what is there, children included. Strings
  * and xattrs of the template are copied, data stays borrowed. A path that is not clean
- * (path_is_clean), or whose parent is no folder, is ERR_PROFILE. Returns the node or NULL. */
+ * (path_is_clean), or whose parent is no folder, is ERR_PROFILE. "/" changes the root folder itself.
+ * Returns the node or NULL. */
 struct tree_node *tree_put(struct tree *tree, const char *path, const struct tree_inode *inode,
 			   struct err *err);
 
@@ -121,7 +122,8 @@ void tree_clear(struct tree *tree, const char *path);
 int tree_move(struct tree *tree, const char *from, const char *to, struct err *err);
 
 /* Lays everything of over upon tree (folders merge and take over's attributes; hard links inside over
- * are kept; contents stay borrowed). over is unchanged. */
+ * are kept; contents stay borrowed). over is unchanged. A folder over a symbolic link that leads to a
+ * folder is ERR_PROFILE: it would hide all that is there (a merged /usr). */
 int tree_merge(struct tree *tree, const struct tree *over, struct err *err);
 
 /* Sets every mtime that is later than epoch to epoch. */
