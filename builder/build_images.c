@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The last step: kernel, initrd, command line and os-release become a UKI; loader and UKI an ESP; ESP,
+ * root and hash tree a disk; the disk every format at once. All of it are regions over files in the
+ * cache: nothing is copied before the images are written.
+ */
+#include "build_job.h"
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/size.h"
+#include "build_parts.h"
+#include "disk/esp.h"
+#include "disk/plan.h"
+#include "disk/uki.h"
+#include "output/manifest.h"
+#include "output/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FORMAT_VERSION "1"
+#define MANIFEST_MAX ((size_t)16 << 20)
+#define STUB_MAX ((size_t)4 << 20)
+#define LOADER_MAX ((size_t)4 << 20)
+#define TEXT_MAX ((size_t)64 << 10)
+#define SLOT_WARN_PERCENT 60
+
+/* Paths that differ by architecture (UEFI specification 2.10, 3.5.1.1). */
+static const struct architecture {
+	const char *name, *stub, *loader, *fallback, *installed;
+} architectures[] = {
+	{"amd64", "/usr/lib/systemd/boot/efi/linuxx64.efi.stub",
+	 "/usr/lib/systemd/boot/efi/systemd-bootx64.efi", "EFI/BOOT/BOOTX64.EFI",
+	 "EFI/systemd/systemd-bootx64.efi"},
+	{"arm64", "/usr/lib/systemd/boot/efi/linuxaa64.efi.stub",
+	 "/usr/lib/systemd/boot/efi/systemd-bootaa64.efi", "EFI/BOOT/BOOTAA64.EFI",
+	 "EFI/systemd/systemd-bootaa64.efi"},
+};
+
+int build_formats(const struct job *job, struct strv *ret, struct err *err)
+{
+	CLEANUP_FREE char *list = mem_strdup(job->options->formats);
+	CLEANUP(strv_free) struct strv asked = {0};
+	char *save = NULL;
+
+	for (char *name = list ? strtok_r(list, ",", &save) : NULL; name;
+	     name = strtok_r(NULL, ",", &save))
+		strv_add(&asked, name);
+	for (size_t i = 0; !list && i < job->profile->formats.count; i++)
+		strv_add(&asked, job->profile->formats.items[i]);
+	for (size_t i = 0; i < asked.count; i++)
+		if (!output_format_find(asked.items[i]))
+			return err_set(err, list ? ERR_USAGE : ERR_PROFILE,
+				       "unknown format '%.40s'", asked.items[i]);
+	for (const struct output_format *f = output_formats; f->name; f++)
+		if (strv_has(&asked, f->name))
+			strv_add(ret, f->name);
+	if (!ret->count)
+		return err_set(err, ERR_USAGE,
+			       "no format given: expected one or more of the formats");
+	return 0;
+}
+
+int build_images_key(struct job *job, struct cache_key *key, struct err *err)
+{
+	CLEANUP_FREE char *loader = path_join(job->options->data, "firmware/loader/loader.conf");
+	CLEANUP(strv_free) struct strv formats = {0};
+	const struct profile *p = job->profile;
+	struct digest d;
+
+	cache_key_add(key, "format", FORMAT_VERSION);
+	cache_key_add_digest(key, "root", &job->digests[STEP_ROOT]);
+	cache_key_add_digest(key, "initrd", &job->digests[STEP_INITRD]);
+	if (digest_file(loader, &d, err) < 0 || build_formats(job, &formats, err) < 0)
+		return -1;
+	cache_key_add_digest(key, "firmware/loader", &d);
+	for (size_t i = 0; i < formats.count; i++)
+		cache_key_add(key, "image format", formats.items[i]);
+	for (size_t i = 0; i < p->kernel.cmdline.count; i++)
+		cache_key_add(key, "kernel.cmdline", p->kernel.cmdline.items[i]);
+	cache_key_addf(key, "disk.esp", "%" PRIu64, p->disk.esp);
+	cache_key_addf(key, "disk.root", "%" PRIu64, p->disk.root);
+	cache_key_addf(key, "disk.align", "%" PRIu64, p->disk.align);
+	return 0;
+}
+
+/* Files are as we left them when size and time of the last change are those of the stamp beside the
+ * manifest: reading gigabytes to answer "nothing changed" would take seconds. */
+static json_t *stamp_of(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)st.st_size, "seconds",
+			 (json_int_t)st.st_mtim.tv_sec, "nanoseconds",
+			 (json_int_t)st.st_mtim.tv_nsec);
+}
+
+static json_t *stamps(const struct job *job, const json_t *manifest)
+{
+	char hex[DIGEST_HEX_SIZE];
+	json_t *files = json_object(), *artifact;
+	size_t i;
+
+	json_array_foreach(json_object_get(manifest, "artifacts"), i, artifact)
+	{
+		const char *file = json_member_string(artifact, "file");
+		CLEANUP_FREE char *path = path_join(job->out, file ? file : "");
+
+		json_object_set_new(files, file ? file : "", stamp_of(path));
+	}
+	return json_pack("{s:s, s:o}", "key", digest_hex(&job->digests[STEP_IMAGES], hex), "files",
+			 files);
+}
+
+bool build_images_done(struct job *job)
+{
+	CLEANUP_FREE char *manifest_path = path_join(job->out, "manifest.json");
+	CLEANUP_FREE char *stamp_path = path_join(job->out, ".stamp.json");
+	CLEANUP_JSON json_t *stamp = json_read_file(stamp_path, MANIFEST_MAX, NULL);
+	CLEANUP_JSON json_t *now = NULL;
+	json_t *manifest = json_read_file(manifest_path, MANIFEST_MAX, NULL);
+
+	if (stamp && manifest)
+		now = stamps(job, manifest);
+	if (!now || !json_equal(stamp, now)) {
+		json_decref(manifest);
+		return false;
+	}
+	json_decref(job->manifest);
+	job->manifest = manifest;
+	return true;
+}
+
+/* What the images are made from, open. */
+struct parts {
+	const struct architecture *arch;
+	struct build_root root;
+	int initrd_fd;
+	char *stub, *loader, *osrel, *uname, *cmdline;
+	size_t stub_size, loader_size;
+	struct str loader_conf;
+	struct uki uki;
+	struct esp esp;
+	struct disk disk;
+};
+
+static void parts_close(struct parts *parts)
+{
+	disk_free(&parts->disk);
+	esp_free(&parts->esp);
+	uki_free(&parts->uki);
+	build_root_close(&parts->root);
+	fd_close(&parts->initrd_fd);
+	free(parts->stub);
+	free(parts->loader);
+	free(parts->osrel);
+	free(parts->uname);
+	free(parts->cmdline);
+	str_free(&parts->loader_conf);
+}
+
+static int read_from_layer(const struct job *job, const char *path, size_t max, char **ret,
+			   size_t *ret_len, struct err *err)
+{
+	const struct tree_node *node = tree_resolve(job->layer.tree, path);
+
+	if (node && node->inode->type == TREE_FILE)
+		return tree_read(node, max, ret, ret_len, err);
+	err_set(err, ERR_VERIFY, "the package layer has no '%s'", path);
+	return err_hint(err, "the profile's packages must contain systemd-boot-efi");
+}
+
+static char *make_cmdline(const struct job *job, const struct digest *root_hash)
+{
+	struct str text = {0};
+	char hex[DIGEST_HEX_SIZE];
+
+	str_addf(&text, "roothash=%s rootfstype=squashfs ro", digest_hex(root_hash, hex));
+	for (size_t i = 0; i < job->profile->kernel.cmdline.count; i++)
+		str_addf(&text, " %s", job->profile->kernel.cmdline.items[i]);
+	return str_steal(&text);
+}
+
+/* The one kernel of the layer. */
+static const struct tree_node *find_kernel(const struct job *job, struct err *err)
+{
+	const struct tree_node *boot = tree_find(job->layer.tree, "/boot");
+	const struct tree_node *kernel = NULL;
+
+	for (size_t i = 0; boot && i < boot->child_count; i++) {
+		const struct tree_node *node = boot->children[i];
+
+		if (!str_has_prefix(node->name, "vmlinuz-") || node->inode->type != TREE_FILE)
+			continue;
+		if (kernel) {
+			err_set(err, ERR_PROFILE, "the packages bring two kernels: '%s' and '%s'",
+				kernel->name, node->name);
+			return NULL;
+		}
+		kernel = node;
+	}
+	if (!kernel)
+		err_set(err, ERR_PROFILE, "the packages bring no kernel (/boot/vmlinuz-*)");
+	return kernel;
+}
+
+static int open_parts(struct job *job, struct parts *parts, struct err *err)
+{
+	CLEANUP_FREE char *initrd = path_join(job->dirs[STEP_INITRD], "initrd.zst");
+	CLEANUP_FREE char *conf = path_join(job->options->data, "firmware/loader/loader.conf");
+	const char *arch = job->profile->base.architecture;
+
+	for (size_t i = 0; i < ARRAY_SIZE(architectures) && !parts->arch; i++)
+		if (strcmp(architectures[i].name, arch) == 0)
+			parts->arch = &architectures[i];
+	if (!parts->arch)
+		return err_set(err, ERR_PROFILE, "no boot loader known for architecture '%s'",
+			       arch);
+	if (build_open_layer(job, err) < 0 ||
+	    build_root_open(job->dirs[STEP_ROOT], &parts->root, err) < 0)
+		return -1;
+	parts->initrd_fd = open(initrd, O_RDONLY | O_CLOEXEC);
+	if (parts->initrd_fd < 0)
+		return err_sys(err, errno, "cannot read '%s'", initrd);
+	if (read_from_layer(job, parts->arch->stub, STUB_MAX, &parts->stub, &parts->stub_size,
+			    err) < 0 ||
+	    read_from_layer(job, parts->arch->loader, LOADER_MAX, &parts->loader,
+			    &parts->loader_size, err) < 0 ||
+	    fd_read_file(conf, TEXT_MAX, &parts->loader_conf, err) < 0)
+		return -1;
+	parts->osrel = mem_strdup(parts->root.os_release);
+	parts->cmdline = make_cmdline(job, &parts->root.root_hash);
+	return 0;
+}
+
+static int plan_uki(struct job *job, struct parts *parts, struct err *err)
+{
+	const struct tree_node *kernel = find_kernel(job, err);
+	struct region initrd = {.fd = parts->initrd_fd, .name = "initrd"};
+	struct uki_input input = {
+		.stub = parts->stub,
+		.stub_size = parts->stub_size,
+		.osrel = parts->osrel,
+		.cmdline = parts->cmdline,
+		.initrds = &initrd,
+		.initrd_count = 1,
+	};
+
+	if (!kernel || fd_size(parts->initrd_fd, "initrd", &initrd.length, err) < 0)
+		return -1;
+	parts->uname = mem_strdup(kernel->name + strlen("vmlinuz-"));
+	input.uname = parts->uname;
+	input.kernel = (struct region){
+		.length = kernel->inode->data.size,
+		.bytes = kernel->inode->data.bytes,
+		.fd = kernel->inode->data.fd,
+		.source_offset = kernel->inode->data.offset,
+		.name = "kernel",
+	};
+	return uki_plan(&input, &parts->uki, err);
+}
+
+static int plan_esp(struct job *job, struct parts *parts, struct err *err)
+{
+	const struct profile *p = job->profile;
+	CLEANUP_FREE char *uki_path = mem_printf("EFI/Linux/%s_%s+3.efi", p->name, p->version);
+	const struct region loader = {
+		.length = parts->loader_size, .bytes = parts->loader, .fd = -1, .name = "loader"};
+	const struct region conf = {.length = parts->loader_conf.len,
+				    .bytes = parts->loader_conf.data,
+				    .fd = -1,
+				    .name = "loader.conf"};
+	const struct esp_file files[] = {
+		{parts->arch->fallback, &loader, 1, loader.length},
+		{parts->arch->installed, &loader, 1, loader.length},
+		{"loader/loader.conf", &conf, 1, conf.length},
+		{uki_path, parts->uki.regions.items, parts->uki.regions.count,
+		 parts->uki.regions.size},
+	};
+	const struct esp_options options = {
+		.size = p->disk.esp,
+		.reserve = parts->uki.regions.size, /* the next version's */
+		.serial = disk_esp_serial(&parts->root.root_hash),
+		.label = "ESP",
+		.time = job->epoch,
+	};
+
+	return esp_plan(files, ARRAY_SIZE(files), &options, &parts->esp, err);
+}
+
+static int plan_disk(struct job *job, struct parts *parts, struct err *err)
+{
+	const struct profile *p = job->profile;
+	const struct disk_input input = {
+		.name = p->name,
+		.version = p->version,
+		.architecture = p->base.architecture,
+		.esp = &parts->esp.regions,
+		.root = &parts->root.data,
+		.verity = &parts->root.verity,
+		.root_hash = parts->root.root_hash,
+		.root_slot = p->disk.root,
+		.compact = true,
+		.align = p->disk.align,
+	};
+
+	if (disk_plan(&input, &parts->disk, err) < 0)
+		return -1;
+	if (parts->disk.slot_used > parts->disk.slot / 100 * SLOT_WARN_PERCENT)
+		log_warn("the root takes %" PRIu64 " %% of its slot: slots cannot grow later, "
+			 "raise disk.root before machines are installed",
+			 parts->disk.slot_used * 100 / parts->disk.slot);
+	return 0;
+}
+
+static int add_packages(const struct job *job, struct manifest *manifest)
+{
+	struct manifest_package *packages =
+		mem_alloc_array(json_array_size(job->layer.packages), sizeof(*packages));
+	json_t *package;
+	size_t i;
+
+	json_array_foreach(job->layer.packages, i, package)
+	{
+		packages[i].name = json_member_string(package, "name");
+		packages[i].version = json_member_string(package, "version");
+		packages[i].architecture = json_member_string(package, "architecture");
+	}
+	manifest->packages = packages;
+	manifest->package_count = json_array_size(job->layer.packages);
+	return 0;
+}
+
+static json_t *make_manifest(struct job *job, const struct parts *parts,
+			     const struct output_target *targets,
+			     const struct output_result *results, size_t count, struct err *err)
+{
+	const struct profile *p = job->profile;
+	CLEANUP_FREE struct manifest_artifact *artifacts =
+		mem_alloc_array(count, sizeof(*artifacts));
+	CLEANUP_FREE char *resolved = json_line(p->json);
+	struct manifest_key keys[STEP_COUNT];
+	char hexes[STEP_COUNT][DIGEST_HEX_SIZE];
+	struct manifest manifest = {
+		.name = p->name,
+		.version = p->version,
+		.architecture = p->base.architecture,
+		.created = job->epoch,
+		.root_hash = parts->root.root_hash,
+		.keys = keys,
+		.key_count = STEP_COUNT,
+		.disk = &parts->disk,
+		.artifacts = artifacts,
+		.artifact_count = count,
+	};
+	json_t *json;
+
+	digest_bytes(resolved, strlen(resolved), &manifest.profile);
+	for (size_t i = 0; i < STEP_COUNT; i++)
+		keys[i] = (struct manifest_key){build_steps[i].name,
+						digest_hex(&job->digests[i], hexes[i])};
+	for (size_t i = 0; i < count; i++)
+		artifacts[i] = (struct manifest_artifact){
+			.format = targets[i].format->name,
+			.file = path_base(targets[i].path),
+			.size = parts->disk.regions.size,
+			.bytes = results[i].size,
+			.digest = results[i].digest,
+		};
+	add_packages(job, &manifest);
+	json = manifest_json(&manifest, err);
+	free((void *)manifest.packages);
+	if (!json)
+		return NULL;
+	/* For `ingot test IMAGE`, which has no profile at hand. */
+	json_object_set(json, "join", json_object_get(p->json, "join"));
+	json_object_set(json, "tests", json_object_get(p->json, "tests"));
+	return json;
+}
+
+static void on_progress(uint64_t done, uint64_t total, void *context)
+{
+	log_step_progress(context, done, total, NULL);
+}
+
+static int write_images(struct job *job, const struct parts *parts, struct log_step *progress,
+			struct err *err)
+{
+	CLEANUP(strv_free) struct strv formats = {0};
+	CLEANUP(strv_free) struct strv paths = {0};
+	CLEANUP_FREE char *manifest_path = path_join(job->out, "manifest.json");
+	CLEANUP_FREE char *stamp_path = path_join(job->out, ".stamp.json");
+	struct output_target targets[OUTPUT_TARGETS_MAX] = {0};
+	struct output_result results[OUTPUT_TARGETS_MAX];
+	CLEANUP_JSON json_t *stamp = NULL;
+
+	if (build_formats(job, &formats, err) < 0 || path_make_dirs(job->out, err) < 0)
+		return -1;
+	for (size_t i = 0; i < formats.count; i++) {
+		targets[i].format = output_format_find(formats.items[i]);
+		strv_addf(&paths, "%s/%s_%s%s", job->out, job->profile->name, job->profile->version,
+			  targets[i].format->suffix);
+		targets[i].path = paths.items[i];
+	}
+	if (output_write_all(&parts->disk.regions, targets, formats.count, job->options->jobs,
+			     on_progress, progress, results, err) < 0)
+		return -1;
+	job->manifest = make_manifest(job, parts, targets, results, formats.count, err);
+	if (!job->manifest || json_write_file(manifest_path, job->manifest, true, err) < 0)
+		return -1;
+	stamp = stamps(job, job->manifest);
+	progress->bytes = 0;
+	for (size_t i = 0; i < formats.count; i++)
+		progress->bytes += results[i].size;
+	return json_write_file(stamp_path, stamp, false, err);
+}
+
+int build_images_run(struct job *job, const char *dir, struct log_step *progress, struct err *err)
+{
+	CLEANUP(parts_close) struct parts parts = {.initrd_fd = -1, .root.data_fd = -1};
+
+	(void)dir;
+	if (open_parts(job, &parts, err) < 0 || plan_uki(job, &parts, err) < 0 ||
+	    plan_esp(job, &parts, err) < 0 || plan_disk(job, &parts, err) < 0)
+		return -1;
+	return write_images(job, &parts, progress, err);
+}

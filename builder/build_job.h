@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One profile on its way through the pipeline; private to build*.c.
+ */
+#ifndef INGOT_BUILD_JOB_H
+#define INGOT_BUILD_JOB_H
+
+#include "base/log.h"
+#include "build.h"
+#include "cache/cache.h"
+#include "layers/packages.h"
+#include "profile/profile.h"
+#include "tree/tree.h"
+
+enum { STEP_PACKAGES, STEP_INITRD, STEP_ROOT, STEP_IMAGES, STEP_COUNT };
+
+struct job {
+	const struct build_options *options;
+	struct cache *cache;
+	struct profile *profile;
+	struct repositories repos; /* where packages come from, and their state */
+	int64_t epoch;             /* source date, seconds since 1970 */
+	char *out;                 /* OUT/NAME */
+	struct cache_key keys[STEP_COUNT];
+	struct digest digests[STEP_COUNT];
+	char *dirs[STEP_COUNT]; /* finished cache entries, NULL while not there */
+	struct packages_layer layer;
+	bool layer_open;
+	json_t *manifest; /* once the images are there */
+};
+
+struct step {
+	const char *name; /* for the user; also the kind of its cache entry */
+	const char *summary;
+	/* Adds what the step depends on; must not need the results of earlier steps, only their
+	 * keys. */
+	int (*key)(struct job *job, struct cache_key *key, struct err *err);
+	/* Makes the files of the entry in dir; NULL for a step that is done by its own means. */
+	int (*run)(struct job *job, const char *dir, struct log_step *progress, struct err *err);
+	/* Whether the result is there already; NULL: look into the cache. */
+	bool (*done)(struct job *job);
+	bool own_entry; /* run makes the cache entry itself */
+};
+
+/* The steps in order; STEP_COUNT rows. */
+extern const struct step build_steps[];
+
+/* Opens the package layer of the job if it is not open. Its step must be done. */
+int build_open_layer(struct job *job, struct err *err);
+
+/* Names of the formats that the job writes, in the order of the table of formats. ERR_USAGE or
+ * ERR_PROFILE for unknown ones; caller frees. */
+int build_formats(const struct job *job, struct strv *ret, struct err *err);
+
+/* Key of the package step: distribution, packages, repositories, hooks. */
+int build_packages_key(struct job *job, struct cache_key *key, struct err *err);
+
+/* Runs the package manager; needs network, unless everything is cached, and root or subordinate ids. */
+int build_packages_run(struct job *job, const char *dir, struct log_step *progress,
+		       struct err *err);
+
+/* Key of the initrd step. */
+int build_initrd_key(struct job *job, struct cache_key *key, struct err *err);
+
+/* Writes DIR/initrd.zst: the package layer's initrd, firmware/initrd, ingot-initrd, normalised. */
+int build_initrd_run(struct job *job, const char *dir, struct log_step *progress, struct err *err);
+
+/* Key of the root step. */
+int build_root_key(struct job *job, struct cache_key *key, struct err *err);
+
+/* Writes DIR/root.squashfs, root.verity and root.json: layers, overlays and settings merged. */
+int build_root_run(struct job *job, const char *dir, struct log_step *progress, struct err *err);
+
+/* Key of the images step. */
+int build_images_key(struct job *job, struct cache_key *key, struct err *err);
+
+/* Writes OUT/NAME/NAME_VERSION.* and manifest.json. */
+int build_images_run(struct job *job, const char *dir, struct log_step *progress, struct err *err);
+
+/* True when OUT/NAME holds exactly the images of this key, untouched. Reads the manifest. */
+bool build_images_done(struct job *job);
+
+#endif
