@@ -1,0 +1,69 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# ingot-agent's command line, and its units as systemd reads them.
+. "${0%/*}/../lib.sh"
+agent=${INGOT%/*}/ingot-agent
+[ -x "$agent" ] || bail "$agent is not built"
+
+run_ok "--help" "$agent" --help
+for verb in boot join health rollback status; do
+    like "$out" "^  $verb +[a-z]" "help names $verb"
+done
+run_ok "--version" "$agent" --version
+like "$out" '^ingot-agent [0-9]' "says the version"
+
+while IFS='|' read -r arguments message; do
+    # shellcheck disable=SC2086
+    run_status 2 "usage error: $arguments" "$agent" $arguments
+    like "$err" "^ingot-agent: $message" "says: $message"
+done <<'END'
+|no verb given
+frob|unknown verb 'frob'
+status join|more than one verb given
+status --frob|unknown option '--frob'
+join --timeout|--timeout needs a value
+join --timeout=0|--timeout=0 is not a number from 1 to 86400
+join --timeout=1x|--timeout=1x is not a number
+join --timeout=-1|--timeout=-1 is not a number
+join --timeout=99999999999999999999|--timeout=9+ is not a number
+END
+
+# On a machine that is no image of ours it says so and still answers what it can.
+run_ok "status of a foreign machine" "$agent" status --root="$tmp/nothing"
+like "$out" '^unreadable image: cannot read what this image is' "says that this is no image"
+run_status 1 "join on a foreign machine" "$agent" join --root="$tmp/nothing" --timeout=1
+run_status 1 "health on a foreign machine" "$agent" health --root="$tmp/nothing" --timeout=1
+# Nobody reads the answer: an error, not silence.
+if [ -w /dev/full ]; then
+    status=0
+    "$agent" status --root="$tmp/nothing" >/dev/full 2>"$err_file" || status=$?
+    is "$status" 7 "a full disk is an error"
+fi
+
+# ---- units ---------------------------------------------------------------------------------------
+units=$top/cloud-init/units
+for unit in "$units"/*.service; do
+    name=${unit##*/}
+    verb=$(sed -n 's/^ExecStart=\/usr\/bin\/ingot-agent \([a-z]*\).*/\1/p' "$unit")
+    isnt "$verb" "" "$name runs the agent"
+    if grep -q '^\[Install\]' "$unit"; then
+        ok "$name can be enabled"
+    else
+        like "$(cat "$units"/*.service)" "^OnFailure=$name" "$name is started by another unit"
+    fi
+done
+
+if command -v systemd-analyze >/dev/null; then
+    mkdir -p "$tmp/units"
+    for unit in "$units"/*.service; do
+        sed 's/^ExecStart=[^ ]*/ExecStart=\/bin\/true/' "$unit" >"$tmp/units/${unit##*/}"
+    done
+    run_ok "systemd understands the units" systemd-analyze verify --man=no "$tmp"/units/*.service
+    is "$err" "" "without a complaint"
+    for unit in "$units"/*.service; do
+        run_ok "${unit##*/} is hardened" systemd-analyze security --offline=true --threshold=20 \
+            --no-pager "$unit"
+    done
+else
+    skip "systemd understands the units" "systemd-analyze is missing"
+fi
