@@ -82,7 +82,7 @@ void profile_node_unset(struct profile_node *map, const char *key)
 
 struct profile_pair *profile_node_pair(const struct profile_node *map, const char *key)
 {
-	for (size_t i = 0; i < map->count; i++)
+	for (size_t i = 0; map->kind == PROFILE_MAP && i < map->count; i++)
 		if (strcmp(map->pairs[i].key, key) == 0)
 			return &map->pairs[i];
 	return NULL;

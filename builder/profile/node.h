@@ -76,7 +76,7 @@ void profile_node_set(struct mem_arena *arena, struct profile_node *map, const c
 /* Removes key from a map; absent is fine. */
 void profile_node_unset(struct profile_node *map, const char *key);
 
-/* The pair of key, or NULL. */
+/* The pair of key, or NULL; a node that is no map has none. */
 struct profile_pair *profile_node_pair(const struct profile_node *map, const char *key);
 
 /* The value of key, or NULL. */
