@@ -52,6 +52,7 @@ struct job {
 	const char *data;
 	struct log_step *step;
 	struct sandbox box;
+	char *program;  /* the mmdebstrap that the key names: the sandbox has a PATH of its own */
 	char *debs;     /* downloads kept in the cache */
 	char *new_debs; /* where the sandbox leaves those that it used */
 	/* The import thread's. */
@@ -224,7 +225,7 @@ static int make_command(const struct job *job, struct strv *argv, struct err *er
 	add_names(argv, &names);
 	strv_addf(argv, "SOURCE_DATE_EPOCH=%lld", (long long)job->repositories->epoch);
 	strv_addf(argv, "INGOT_VAR_FILESYSTEM=%s", p->disk.var.filesystem);
-	strv_add(argv, "mmdebstrap");
+	strv_add(argv, job->program);
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		strv_add(argv, options[i]);
 	strv_addf(argv, "--architectures=%s", p->base.architecture);
@@ -407,6 +408,7 @@ static void free_job(struct job *job)
 	sandbox_close(&job->box);
 	tree_free(job->tree);
 	strv_free(&job->errors);
+	free(job->program);
 	free(job->debs);
 	free(job->new_debs);
 }
@@ -428,6 +430,7 @@ int packages_build(struct cache *cache, const struct profile *profile,
 	if (!entry.dir)
 		return 0;
 	job.tree = tree_new();
+	job.program = proc_find("mmdebstrap");
 	if (sandbox_open(cache, &job.box, err) < 0 || make_debs_folder(cache, &job, err) < 0 ||
 	    fill_entry(&job, entry.dir, err) < 0)
 		return -1;

@@ -67,7 +67,7 @@ static void take_line(const char *text, void *context)
 }
 
 /* Asks mmdebstrap which sources it would use. Caller decrefs. */
-static json_t *learn_sources(const struct profile *profile, struct err *err)
+static json_t *learn_sources(const char *program, const struct profile *profile, struct err *err)
 {
 	CLEANUP(strv_free) struct strv argv = {0};
 	CLEANUP_JSON json_t *lines = json_array();
@@ -78,7 +78,7 @@ static json_t *learn_sources(const struct profile *profile, struct err *err)
 
 	for (size_t i = 0; i < profile->base.components.count; i++)
 		str_addf(&components, "%s%s", i ? "," : "", profile->base.components.items[i]);
-	strv_add(&argv, "mmdebstrap");
+	strv_add(&argv, program);
 	strv_add(&argv, "--quiet");
 	strv_add(&argv, "--mode=chrootless"); /* needs no rights, and nothing is installed */
 	strv_add(&argv, "--variant=custom");
@@ -365,7 +365,7 @@ static json_t *open_record(struct cache *cache, const struct profile *profile, b
 			profile->base.distribution, profile->base.release);
 		return NULL;
 	}
-	lines = learn_sources(profile, err);
+	lines = learn_sources(program, profile, err);
 	return lines ? json_pack("{s:o, s:{}}", "sources", lines, "suites") : NULL;
 }
 

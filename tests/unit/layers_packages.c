@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making the package layer with a fake mmdebstrap in the real sandbox: what is kept, what is refused,
+ * and that a kill leaves neither processes nor half an entry. tests/build/packages.t has the real one.
+ */
+#include "tap.h"
+
+#include "base/mem.h"
+#include "base/proc.h"
+#include "layers/packages.h"
+
+static const char status_ok[] = "Package: a\nStatus: install ok installed\nVersion: 1\n"
+				"Architecture: all\n";
+
+static struct cache *cache;
+static char *here;
+static struct repository suites[1] = {{.line = (char *)"deb http://x/ trixie main",
+				       .uri = (char *)"http://x/",
+				       .suite = (char *)"trixie"}};
+static struct repositories repositories = {.items = suites, .count = 1, .epoch = 1000000000};
+static const char *names[] = {"a"};
+static struct profile profile = {
+	.name = "test",
+	.base = {.distribution = "debian", .release = "trixie", .architecture = "amd64"},
+	.packages = {names, 1},
+	.disk = {.var = {.filesystem = "ext4"}},
+};
+static struct digest key;
+
+/* The shell text is what mmdebstrap does after it has noted its arguments and environment; it runs in a
+ * folder with the tree to be packed. */
+static void fake(const char *text)
+{
+	CLEANUP_FREE char *path = mem_printf("%s/bin:%s", here, getenv("PATH"));
+	CLEANUP_FREE char *script = mem_printf(
+		"#!/bin/sh\nset -e\ncd %s\nprintf '%%s\\n' \"$@\" >arguments\nenv >environment\n"
+		"echo 'ingot-inrelease: "
+		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' >&2\n"
+		"pack() { tar -C tree --owner=0 --group=0 -c .; }\n%s\n",
+		here, text);
+
+	CHECK(mkdir("bin", 0755) == 0 || errno == EEXIST);
+	tap_spew("bin/mmdebstrap", script, strlen(script));
+	CHECK(chmod("bin/mmdebstrap", 0755) == 0);
+	if (!strstr(getenv("PATH"), here))
+		setenv("PATH", path, 1);
+}
+
+static void setup(const char *text)
+{
+	static const char *const folders[] = {"firmware", "firmware/packages", "tree",
+					      "tree/var", "tree/var/lib",      "tree/var/lib/dpkg",
+					      "tree/etc"};
+	const char *probe[] = {"setpriv", "--pdeathsig", "KILL",         "unshare", "--mount",
+			       "--pid",   "--fork",      "--kill-child", "true",    NULL};
+	struct err err = {0};
+
+	if (geteuid() != 0 || proc_run(&(struct proc){.argv = probe}, &err) < 0)
+		SKIP("needs root and namespaces; tests/build/packages.t runs as an ordinary user, too");
+	here = realpath(".", NULL);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		CHECK(mkdir(folders[i], 0755) == 0);
+	tap_spew("firmware/packages/setup", "true", 4);
+	tap_spew("firmware/packages/essential", "true", 4);
+	tap_spew("firmware/packages/customize", "true", 4);
+	tap_spew("firmware/packages/path-exclude", "# no\n/usr/a/*\n+/usr/a/b\n", 24);
+	tap_spew("tree/etc/hello", "world", 5);
+	tap_spew("tree/var/lib/dpkg/status", status_ok, strlen(status_ok));
+	digest_bytes("", 0, &suites[0].digest);
+	fake(text);
+	cache = cache_open("cache", &err);
+	CHECK_OK_PTR(cache, &err);
+}
+
+static int build(struct err *err)
+{
+	return packages_build(cache, &profile, &repositories, here, &key, NULL, err);
+}
+
+static size_t count_files(const char *dir)
+{
+	DIR *d = opendir(dir);
+	size_t n = 0;
+
+	for (struct dirent *e; d && (e = readdir(d));)
+		n += e->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* Nothing is left but what the cache always has. */
+static void check_clean(void)
+{
+	CHECK_INT(count_files("cache/tmp"), 0);
+	CHECK_INT(count_files("cache/lock"), 0);
+	CHECK_INT(count_files("cache/sandbox"), 0);
+}
+
+static void refuse(int code, const char *part)
+{
+	struct err err = {0};
+
+	CHECK_ERR(build(&err), &err, code, part);
+	CHECK(cache_find(cache, PACKAGES_KIND, &key) == NULL);
+	check_clean();
+}
+
+TEST(makes_an_entry_that_opens)
+{
+	struct packages_layer layer CLEANUP(packages_close) = {.tar_fd = -1};
+	CLEANUP_FREE char *dir = NULL;
+	struct err err = {0};
+	char *text = NULL;
+	size_t len;
+
+	setup("pack");
+	CHECK_OK(build(&err), &err);
+	dir = cache_find(cache, PACKAGES_KIND, &key);
+	CHECK(dir != NULL);
+	CHECK_OK(packages_open(dir, &layer, &err), &err);
+	CHECK_OK(tree_read(tree_find(layer.tree, "/etc/hello"), 100, &text, &len, &err), &err);
+	CHECK_STR(text, "world");
+	free(text);
+	CHECK_INT(json_array_size(layer.packages), 1);
+	CHECK_STR(json_member_string(json_array_get(layer.packages, 0), "name"), "a");
+	CHECK_INT(layer.epoch, 1000000000);
+	char *tar = mem_printf("%s/layer.tar", dir);
+	struct digest d;
+	CHECK_OK(digest_file(tar, &d, &err), &err);
+	CHECK_MEM(&d, &layer.digest, sizeof(d));
+	free(tar);
+	check_clean();
+	/* Once more: it is there, so mmdebstrap does not run. */
+	CHECK(unlink("arguments") == 0);
+	CHECK_OK(build(&err), &err);
+	CHECK_MISSING("arguments");
+	cache_close(cache);
+}
+
+TEST(command_line_and_environment)
+{
+	struct err err = {0};
+	char *text;
+
+	setup("pack");
+	setenv("INGOT_TEST_LEAK", "1", 1);
+	setenv("SOURCE_DATE_EPOCH", "5", 1);
+	CHECK_OK(build(&err), &err);
+	text = tap_slurp("arguments", NULL);
+	CHECK_CONTAINS(text, "--include=a\n");
+	CHECK_CONTAINS(text, "--dpkgopt=path-exclude=/usr/a/*\n--dpkgopt=path-include=/usr/a/b\n");
+	CHECK_CONTAINS(text, "\ntrixie\n-\ndeb http://x/ trixie main\n");
+	free(text);
+	text = tap_slurp("environment", NULL);
+	CHECK_CONTAINS(text, "SOURCE_DATE_EPOCH=1000000000\n");
+	CHECK_CONTAINS(text, "INGOT_VAR_FILESYSTEM=ext4\n");
+	CHECK_CONTAINS(text, "INGOT_PACKAGES=a\n");
+	CHECK(!strstr(text, "INGOT_TEST_LEAK"));
+	free(text);
+	cache_close(cache);
+}
+
+TEST(downloads_are_kept)
+{
+	struct err err = {0};
+
+	setup("for a; do case $a in --customize-hook=sync-out*) echo deb >${a##* }/a_1_all.deb; "
+	      "echo lock >${a##* }/lock;; esac; done; pack");
+	CHECK_OK(build(&err), &err);
+	CHECK_FILE("cache/debs/debian-trixie-amd64/a_1_all.deb", "deb\n");
+	CHECK_MISSING("cache/debs/debian-trixie-amd64/lock");
+	check_clean();
+	cache_close(cache);
+}
+
+TEST(failures_name_the_cause)
+{
+	setup("echo noise >&2; echo 'dpkg: error processing package a' >&2; mkdir $TMPDIR/left; exit 3");
+	refuse(ERR_OTHER, "cannot install packages:\n    dpkg: error processing package a");
+	fake("echo 'E: Unable to locate package nosuch' >&2; exit 1");
+	refuse(ERR_PROFILE, "E: Unable to locate package nosuch");
+	fake("echo strange >&2; exit 7");
+	refuse(ERR_OTHER, "    strange");
+	/* A tar that is complete does not make up for it. */
+	fake("pack; exit 1");
+	refuse(ERR_OTHER, "exit code 1");
+	cache_close(cache);
+}
+
+TEST(half_installed_packages)
+{
+	setup("sed -i s/ok.installed/ok\\ half-configured/ tree/var/lib/dpkg/status; pack");
+	refuse(ERR_OTHER, "package 'a' is not installed completely");
+	cache_close(cache);
+}
+
+TEST(repository_that_changed)
+{
+	setup("pack");
+	suites[0].digest.bytes[0] ^= 1;
+	refuse(ERR_NETWORK, "repository suite 'trixie' changed while packages were installed");
+	cache_close(cache);
+}
+
+TEST(bad_tars)
+{
+	setup("tar -C tree -P --transform='s,^./etc/hello,../../escape,' -c . ; yes | head -c 10000000");
+	refuse(ERR_VERIFY, "cannot make the package layer");
+	/* A reader that gave up must not stop the writer for ever. */
+	fake("yes");
+	refuse(ERR_VERIFY, "cannot make the package layer");
+	fake("pack | head -c 2000");
+	refuse(ERR_VERIFY, "cannot make the package layer");
+	cache_close(cache);
+}
+
+TEST(missing_program)
+{
+	setup("pack");
+	setenv("PATH", "/nowhere", 1);
+	refuse(ERR_TOOL, "'mmdebstrap' is not installed");
+	cache_close(cache);
+}
+
+static void wait_for(const char *path)
+{
+	for (int i = 0; i < 500 && access(path, F_OK) != 0; i++)
+		usleep(10000);
+	CHECK_EXISTS(path);
+}
+
+/* A child that builds and says by its exit status how that ended. */
+static pid_t start_build(void)
+{
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		struct err err = {0};
+
+		cache = cache_open("cache", &err);
+		_exit(cache && build(&err) == 0 ? 0 : 1);
+	}
+	return pid;
+}
+
+TEST(killed_build_leaves_no_process_and_is_swept)
+{
+	struct stat before, after;
+	struct err err = {0};
+	pid_t pid;
+
+	setup("mkdir $TMPDIR/root; (while :; do echo x >>alive; sleep 0.02; done) & pack | head -c 5000; "
+	      "touch started; wait");
+	pid = start_build();
+	wait_for("started");
+	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	usleep(300000);
+	CHECK(stat("alive", &before) == 0);
+	usleep(200000);
+	CHECK(stat("alive", &after) == 0);
+	CHECK_INT(after.st_size, before.st_size);
+	CHECK_INT(count_files("cache/sandbox"), 1);
+	CHECK(cache_find(cache, PACKAGES_KIND, &key) == NULL);
+	/* The next run removes what is left and goes on. */
+	cache_close(cache);
+	cache = cache_open("cache", &err);
+	CHECK_OK_PTR(cache, &err);
+	CHECK_INT(count_files("cache/tmp"), 0);
+	fake("pack");
+	CHECK_OK(build(&err), &err);
+	check_clean();
+	cache_close(cache);
+}
+
+TEST(two_builds_at_once_make_one)
+{
+	struct err err = {0};
+	pid_t first, second;
+	int status;
+
+	setup("echo x >>runs; touch started; while [ ! -e go ]; do sleep 0.02; done; pack");
+	first = start_build();
+	wait_for("started");
+	second = start_build();
+	usleep(200000);
+	tap_spew("go", "", 0);
+	CHECK(waitpid(first, &status, 0) == first);
+	CHECK_INT(status, 0);
+	CHECK(waitpid(second, &status, 0) == second);
+	CHECK_INT(status, 0);
+	CHECK_FILE("runs", "x\n");
+	CHECK_OK(build(&err), &err);
+	cache_close(cache);
+}
+
+TEST(damaged_entries_do_not_open)
+{
+	struct packages_layer layer = {.tar_fd = -1};
+	struct err err = {0};
+	CLEANUP_FREE char *dir = NULL;
+	CLEANUP_FREE char *file = NULL;
+
+	setup("pack");
+	CHECK_OK(build(&err), &err);
+	dir = cache_find(cache, PACKAGES_KIND, &key);
+	file = mem_printf("%s/packages.json", dir);
+	tap_spew(file, "{}", 2);
+	CHECK_ERR(packages_open(dir, &layer, &err), &err, ERR_VERIFY, "it is damaged");
+	free(file);
+	file = mem_printf("%s/layer.index", dir);
+	tap_spew(file, "nonsense\n", 9);
+	CHECK_ERR(packages_open(dir, &layer, &err), &err, ERR_VERIFY,
+		  "cannot open the package layer");
+	CHECK(layer.tree == NULL);
+	packages_close(&layer);
+	cache_close(cache);
+}
