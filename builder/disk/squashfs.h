@@ -37,9 +37,10 @@ const char *squashfs_version(void);
 /* Writes the tree to fd (empty, read-write); name is for messages. progress (may be NULL) gets bytes of
  * content read, from this thread. Each content is read once, in the order of tree_walk; what a content
  * lacks is ERR_VERIFY. The marks of the tree's inodes are overwritten. Times before 1970 and after 2106
- * become the nearest that the format has. Options out of range, attributes outside of user., trusted.
- * and security., names over 255 and link targets over 4095 bytes are ERR_PROFILE; a full disk is
- * ERR_SPACE. On success free ret->hash_area. Blocks. */
+ * become the nearest that the format has; attributes of system. (access control lists) are left out,
+ * as Linux does not read them. Options out of range, attributes outside of user., trusted. and
+ * security., names over 255 and link targets over 4095 bytes are ERR_PROFILE; a full disk is ERR_SPACE.
+ * On success free ret->hash_area. Blocks. */
 int squashfs_write(const struct tree *tree, const struct squashfs_options *options, int fd,
 		   const char *name, void (*progress)(uint64_t done, uint64_t total, void *context),
 		   void *context, struct squashfs_result *ret, struct err *err);

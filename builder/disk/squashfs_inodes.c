@@ -5,7 +5,9 @@
  */
 #include "disk/squashfs_parts.h"
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <sqfs/xattr.h>
 
@@ -14,6 +16,11 @@
 
 #define NAME_MAX_BYTES 255
 #define TARGET_MAX_BYTES 4095
+
+bool squashfs_leaves_out(const char *xattr)
+{
+	return str_has_prefix(xattr, "system.");
+}
 
 static int refuse(const struct tree_node *node, struct err *err, const char *what)
 {
@@ -34,10 +41,16 @@ static int check(const struct tree_node *node, struct err *err)
 	if ((inode->type == TREE_CHAR || inode->type == TREE_BLOCK) &&
 	    (inode->major > 0xfff || inode->minor > 0xfffff))
 		return refuse(node, err, "the device number is out of range");
+	if (inode->xattr_count > TREE_XATTRS_MAX)
+		return refuse(node, err, "it has more than 64 extended attributes");
 	for (size_t i = 0; i < inode->xattr_count; i++) {
 		const struct tree_xattr *x = &inode->xattrs[i];
 
-		if (sqfs_get_xattr_prefix_id(x->name) < 0) {
+		if (squashfs_leaves_out(x->name)) {
+			CLEANUP_FREE char *path = tree_path(node);
+
+			log_debug("%s: squashfs cannot hold %s, left out", path, x->name);
+		} else if (sqfs_get_xattr_prefix_id(x->name) < 0) {
 			refuse(node, err, "extended attributes are user., trusted. or security.");
 			return err_hint(err, "Remove the attribute '%s'.", x->name);
 		}

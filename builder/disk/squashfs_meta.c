@@ -72,18 +72,18 @@ static int compare_xattrs(const void *a, const void *b)
 static int put_xattrs(struct meta *m, const struct tree_inode *inode, sqfs_u32 *ret)
 {
 	const struct tree_xattr *sorted[TREE_XATTRS_MAX];
+	size_t count = 0;
 	int r;
 
 	*ret = NO_XATTR;
-	if (inode->xattr_count == 0)
-		return 0;
-	if (inode->xattr_count > TREE_XATTRS_MAX)
-		return SQFS_ERROR_OVERFLOW;
 	for (size_t i = 0; i < inode->xattr_count; i++)
-		sorted[i] = &inode->xattrs[i];
-	qsort(sorted, inode->xattr_count, sizeof(*sorted), compare_xattrs);
+		if (!squashfs_leaves_out(inode->xattrs[i].name))
+			sorted[count++] = &inode->xattrs[i];
+	if (count == 0)
+		return 0;
+	qsort(sorted, count, sizeof(*sorted), compare_xattrs);
 	r = sqfs_xattr_writer_begin(m->xattrs, 0);
-	for (size_t i = 0; r == 0 && i < inode->xattr_count; i++)
+	for (size_t i = 0; r == 0 && i < count; i++)
 		r = sqfs_xattr_writer_add(m->xattrs, sorted[i]->name, sorted[i]->value,
 					  sorted[i]->len);
 	return r ? r : sqfs_xattr_writer_end(m->xattrs, ret);

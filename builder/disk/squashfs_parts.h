@@ -50,6 +50,10 @@ int squashfs_failed(const struct squashfs_file *file, int number, const char *wh
  * checks that the format can hold them (ERR_PROFILE). Free with squashfs_inodes_free, also on error. */
 int squashfs_inodes_number(const struct tree *tree, struct squashfs_inodes *ret, struct err *err);
 
+/* True for attributes that Linux does not keep in a squashfs: access control lists and others of
+ * system. (mksquashfs leaves them out too). */
+bool squashfs_leaves_out(const char *xattr);
+
 /* Frees the list and the inodes that the content writer made. */
 void squashfs_inodes_free(struct squashfs_inodes *inodes);
 
