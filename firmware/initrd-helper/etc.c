@@ -39,7 +39,7 @@ int etc_mount_overlay(const char *root, bool persistent, struct err *err)
 	if (persistent)
 		snprintf(base, sizeof(base), "%s/var/lib/ingot/etc-overlay", root);
 	else
-		snprintf(base, sizeof(base), "/run/ingot/etc");
+		snprintf(base, sizeof(base), "/run/ingot-initrd/etc");
 	snprintf(upper, sizeof(upper), "%s/upper", base);
 	snprintf(work, sizeof(work), "%s/work", base);
 	if (stat(lower, &st) < 0)

@@ -115,7 +115,7 @@ int seed_copy(int src, int dst, struct err *err);
 int ident_machine_id(int var, char id[33], struct err *err);
 
 /*
- * Mounts the overlay on root/etc. The upper layer is a tmpfs directory below /run/ingot/etc, or
+ * Mounts the overlay on root/etc. The upper layer is a tmpfs directory below /run/ingot-initrd/etc, or
  * with persistent set a directory on /var. Returns 0, or -1 with err set. Needs root and root/var
  * mounted.
  */

@@ -18,7 +18,7 @@
 static const char root_dir[] = "/sysroot";
 
 /* The file whose presence lets the switch to the root happen (asserted by unit drop-ins). */
-static const char done_file[] = "initrd-done";
+static const char done_file[] = "done";
 
 /* e2fsck(8): 1 = repaired, 2 = repaired and a reboot asked for (not mounted yet: none needed). */
 static int check_ext4(const char *node, struct err *err)
@@ -213,7 +213,7 @@ static int prepare(struct err *err)
 	int rc = -1;
 
 	umask(022);
-	run = helper_open_dir(AT_FDCWD, "run/ingot", true, err);
+	run = helper_open_dir(AT_FDCWD, "run/ingot-initrd", true, err);
 	if (run < 0)
 		return -1;
 	mount_fd = open_var(err);
