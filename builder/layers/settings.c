@@ -310,6 +310,21 @@ static int add_folders(const struct settings_input *input, struct tree *tree, st
 	return 0;
 }
 
+/* squashfs cannot hold access control lists. Those of /var (journald's folder) are set again by
+ * systemd-tmpfiles at boot; any other one fails the build when the root is written. */
+static void drop_var_acls(struct tree_node *node)
+{
+	struct tree_inode *inode = node->inode;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < inode->xattr_count; i++)
+		if (!str_has_prefix(inode->xattrs[i].name, "system.posix_acl_"))
+			inode->xattrs[kept++] = inode->xattrs[i];
+	inode->xattr_count = kept;
+	for (size_t i = 0; i < node->child_count; i++)
+		drop_var_acls(node->children[i]);
+}
+
 /* Moves what changes with every image off /var, which is seeded once, and what people write onto it. */
 static int shape_root(const struct settings_input *input, struct tree *tree, struct err *err)
 {
@@ -326,6 +341,8 @@ static int shape_root(const struct settings_input *input, struct tree *tree, str
 		if (tree_put_symlink(tree, "/home", "var/home", SETTINGS_ORIGIN, err) < 0)
 			return -1;
 	}
+	if (tree_find(tree, "/var"))
+		drop_var_acls(tree_find(tree, "/var"));
 	/* The initrd puts each machine's own over it; empty means "not initialized". */
 	if (settings_put(tree, "/etc/machine-id", 0444, "", input->epoch, err) < 0)
 		return -1;
