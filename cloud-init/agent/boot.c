@@ -61,7 +61,7 @@ static int load_firewall(const struct agent *agent, struct report *report, const
 	CLEANUP_FREE char *rules = agent_path(agent, AGENT_FIREWALL);
 	struct err worse = {0};
 
-	if (access(rules, F_OK) < 0 && errno == ENOENT) {
+	if (!agent->has_firewall && access(rules, F_OK) < 0 && errno == ENOENT) {
 		*ret_state = "none";
 		report_log(report, LOG_NOTICE, "FIREWALL", NULL,
 			   "this image has no firewall: its profile switched it off");

@@ -108,7 +108,7 @@ int engine_connect(struct engine *engine, struct err *err)
 	unsigned newest, oldest, use = API_WANTED;
 
 	engine->api[0] = '\0';
-	if (access(engine->socket, F_OK) < 0)
+	if (access(engine->socket, W_OK) < 0)
 		return err_set(err, ERR_NETWORK, "the engine does not answer at '%s': %s",
 			       engine->socket, strerror(errno));
 	if (call(engine, "GET", "/version", NULL, 10000, ANSWER_MAX, &value, err) < 0)

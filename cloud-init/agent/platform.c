@@ -90,32 +90,32 @@ static unsigned partition_number(const struct agent *agent, const char *device)
 		       : 0;
 }
 
-/* Of the devices under the verity device the data is the partition with the lower number. */
+/* Of the two partitions under the verity device the data is the one whose label has no "_verity". */
 static bool find_data(const struct agent *agent, const char *number, struct platform_slot *slot)
 {
 	CLEANUP_FREE char *path = mem_printf("%s/sys/dev/block/%s/slaves", agent->root, number);
 	const struct dirent *entry;
-	unsigned lowest = 0;
 	DIR *dir = opendir(path);
+	bool found = false;
 
 	if (!dir)
 		return false;
-	while ((entry = readdir(dir))) {
-		unsigned n;
-
-		if (*entry->d_name == '.' || strlen(entry->d_name) >= sizeof(slot->device))
+	while (!found && (entry = readdir(dir))) {
+		if (*entry->d_name == '.' || strlen(entry->d_name) >= sizeof(slot->device) ||
+		    !uevent_value(agent, entry->d_name, "PARTNAME", slot->label,
+				  sizeof(slot->label)) ||
+		    str_has_suffix(slot->label, "_verity"))
 			continue;
-		n = partition_number(agent, entry->d_name);
-		if (n == 0 || (lowest && n > lowest))
-			continue;
-		lowest = n;
-		snprintf(slot->device, sizeof(slot->device), "%s", entry->d_name);
+		agent_copy_text(slot->device, sizeof(slot->device), entry->d_name);
+		found = true;
 	}
 	closedir(dir);
-	return lowest != 0;
+	if (!found)
+		*slot->label = '\0';
+	return found;
 }
 
-/* The artifact's own slot comes right behind the ESP (2 and 3); the second was made at first boot. */
+/* The artifact's own slot comes right behind the ESP (2 and 3, verity first); the second was made at first boot. */
 static char slot_letter(unsigned number)
 {
 	if (number == 0)
@@ -136,7 +136,6 @@ int platform_slot(const struct agent *agent, struct platform_slot *ret, struct e
 		return -1;
 	if (!find_data(agent, number, ret))
 		return err_set(err, ERR_OTHER, "/ is no verified partition (device %s)", number);
-	uevent_value(agent, ret->device, "PARTNAME", ret->label, sizeof(ret->label));
 	ret->letter = slot_letter(partition_number(agent, ret->device));
 	return 0;
 }

@@ -35,6 +35,8 @@ void report_status(struct report *report, const char *fmt, ...)
 void report_ready(void)
 {
 	sd_notify(0, "READY=1");
+	/* We may end right after this: let systemd read it while it can still tell who we are. */
+	sd_notify_barrier(0, 5000000);
 }
 
 void report_log(const struct report *report, int priority, const char *step,

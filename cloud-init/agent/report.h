@@ -20,7 +20,7 @@ struct report {
 void report_status(struct report *report, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Tells systemd that the unit is up (READY=1). */
+/* Tells systemd that the unit is up (READY=1) and waits until it knows (at most 5 s). */
 void report_ready(void);
 
 /* One journal entry. priority is one of syslog(3)'s; step is the step that it is about; cause, when not

@@ -83,6 +83,20 @@ __attribute__((unused)) static void fake_machine(const char *join)
 	fake_machine_file("/run/.keep", "");
 }
 
+/* The file must (or must not) contain the text. */
+#define CHECK_FILE_HAS(path, part)                   \
+	do {                                         \
+		char *text_ = tap_slurp(path, NULL); \
+		CHECK_CONTAINS(text_, part);         \
+		free(text_);                         \
+	} while (0)
+#define CHECK_FILE_LACKS(path, part)                 \
+	do {                                         \
+		char *text_ = tap_slurp(path, NULL); \
+		CHECK(!strstr(text_, part));         \
+		free(text_);                         \
+	} while (0)
+
 #define FAKE_MANAGER "{\"kind\":\"swarm\",\"role\":\"manager\"}"
 
 #endif

@@ -227,12 +227,12 @@ TEST(verb_says_and_keeps_the_verdict)
 
 	start_manager();
 	CHECK_OK(verb_health(&options, &err), &err);
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/health.json", NULL), "\"healthy\": true");
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/marks.json", NULL), "\"healthy\": 12.34");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/health.json", "\"healthy\": true");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/marks.json", "\"healthy\": 12.34");
 	fake_systemd->failed[0] = "docker.service";
 	CHECK_ERR(verb_health(&options, &err), &err, ERR_TEST,
 		  "not healthy: unit 'docker.service' failed");
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/health.json", NULL), "\"healthy\": false");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/health.json", "\"healthy\": false");
 	/* Not there by the timeout. */
 	fake_systemd->failed[0] = NULL;
 	fake_engine->state = "inactive";

@@ -135,7 +135,7 @@ TEST(boot_loader_variables)
 	CHECK_ERR(platform_boot(&agent, &boot, &err), &err, ERR_OTHER, "has no counter");
 }
 
-/* vda: ESP 1, root A 2 and 3, root B 4 and 5; the root is dm-0 over the pair. */
+/* vda: ESP 1, slot A 2 and 3, slot B 4 and 5, verity first; the root is dm-0 over a pair. */
 static void verity_machine(const char *data, const char *tree, const char *n1, const char *n2)
 {
 	char path[256], text[128];
@@ -164,10 +164,10 @@ TEST(slot_of_a_verified_root)
 	struct platform_slot slot;
 	struct err err = {0};
 
-	verity_machine("vda2", "vda3", "2", "3");
+	verity_machine("vda3", "vda2", "3", "2");
 	CHECK_OK(platform_slot(&agent, &slot, &err), &err);
 	CHECK_INT(slot.letter, 'A');
-	CHECK_STR(slot.device, "vda2");
+	CHECK_STR(slot.device, "vda3");
 	CHECK_STR(slot.label, "demo_1.2");
 	CHECK_STR(slot.root_hash, "0123abcd");
 }
@@ -178,10 +178,10 @@ TEST(slot_b)
 	struct platform_slot slot;
 	struct err err = {0};
 
-	verity_machine("nvme0n1p4", "nvme0n1p5", "4", "5");
+	verity_machine("nvme0n1p5", "nvme0n1p4", "5", "4");
 	CHECK_OK(platform_slot(&agent, &slot, &err), &err);
 	CHECK_INT(slot.letter, 'B');
-	CHECK_STR(slot.device, "nvme0n1p4");
+	CHECK_STR(slot.device, "nvme0n1p5");
 }
 
 TEST(slot_without_verity)

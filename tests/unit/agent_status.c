@@ -70,30 +70,33 @@ static void whole_machine(void)
 TEST(status_of_a_manager)
 {
 	json_t *status;
+	char *text;
 
 	whole_machine();
 	fake_systemd->blessed = "active";
 	fake_systemd->failed[0] = "logrotate.service";
 	status = gather();
-	CHECK_STR(as_text(status), "image      demo 1.2 (x86-64)\n"
-				   "role       swarm manager\n"
-				   "health     ok\n"
-				   "join       joined cluster1, node node1, address 10.9.8.7\n"
-				   "last error it was late\n"
-				   "engine     26.1.5, API 1.44, swarm active\n"
-				   "swarm      manager, 1 nodes, 1 managers\n"
-				   "failed     logrotate.service\n"
-				   "slot       A (vda2, demo_1.2)\n"
-				   "root hash  0123abcd\n"
-				   "boot       up 12 s, i+2-1.efi, marked good\n"
-				   "firewall   loaded\n"
-				   "tuning     1 set, 0 were right, 0 left to the profile\n"
-				   "           b absent: no module\n"
-				   "seconds    joined 9.5 userspace 3.5\n");
+	text = as_text(status);
+	CHECK_STR(text, "image      demo 1.2 (x86-64)\n"
+			"role       swarm manager\n"
+			"health     ok\n"
+			"join       joined cluster1, node node1, address 10.9.8.7\n"
+			"last error it was late\n"
+			"engine     26.1.5, API 1.44, swarm active\n"
+			"swarm      manager, 1 nodes, 1 managers\n"
+			"failed     logrotate.service\n"
+			"slot       A (vda2, demo_1.2)\n"
+			"root hash  0123abcd\n"
+			"boot       up 12 s, i+2-1.efi, marked good\n"
+			"firewall   loaded\n"
+			"tuning     1 set, 0 were right, 0 left to the profile\n"
+			"           b absent: no module\n"
+			"seconds    joined 9.5 userspace 3.5\n");
 	CHECK_INT(json_object_size(json_object_get(status, "unreadable")), 0);
 	CHECK_INT(
 		json_integer_value(json_object_get(json_object_get(status, "boot"), "tries_left")),
 		2);
+	free(text);
 	json_decref(status);
 }
 
@@ -114,14 +117,17 @@ TEST(status_of_a_trial_boot)
 TEST(status_says_what_is_waited_for)
 {
 	json_t *status;
+	char *text;
 
 	fake_machine(FAKE_MANAGER);
 	fake_machine_file("/run/ingot/join.json",
 			  "{\"waits_for\":\"waits for an IPv4 address\",\"error\":\"e\"}");
 	status = gather();
-	CHECK_CONTAINS(as_text(status), "join       not joined, step NEW\n"
-					"waits      waits for an IPv4 address\n"
-					"last error e\n");
+	text = as_text(status);
+	CHECK_CONTAINS(text, "join       not joined, step NEW\n"
+			     "waits      waits for an IPv4 address\n"
+			     "last error e\n");
+	free(text);
 	json_decref(status);
 }
 
@@ -130,6 +136,7 @@ TEST(status_of_nothing)
 	struct verb_options options = {.root = "nowhere", .json = true};
 	struct err err = {0};
 	json_t *unreadable, *status;
+	char *text;
 
 	fake_machine_file("/usr/lib/ingot/.keep", "");
 	status = gather();
@@ -138,7 +145,9 @@ TEST(status_of_nothing)
 	CHECK_CONTAINS(json_member_string(unreadable, "slot"), "command line");
 	CHECK_CONTAINS(json_member_string(unreadable, "tuning"), "No such file");
 	CHECK_CONTAINS(json_member_string(unreadable, "units"), "systemd does not run here");
-	CHECK_CONTAINS(as_text(status), "image      unknown unknown (unknown)\n");
+	text = as_text(status);
+	CHECK_CONTAINS(text, "image      unknown unknown (unknown)\n");
+	free(text);
 	json_decref(status);
 	CHECK(freopen("out", "we", stdout));
 	CHECK_OK(verb_status(&options, &err), &err);
@@ -150,15 +159,16 @@ TEST(status_of_nothing)
 
 /* ---- boot ---- */
 
-/* An nft that notes what it is called with and does as "nft.exit" says. */
-static void fake_nft(const char *body)
+/* A program of that name, found first; body is its shell script. */
+static void fake_program(const char *name, const char *body)
 {
 	char path[4096], here[2048];
+	CLEANUP_FREE char *file = mem_printf("bin/%s", name);
 	CLEANUP_FREE char *script = mem_printf("#!/bin/sh\n%s\n", body);
 
 	CHECK(mkdir("bin", 0755) == 0);
-	tap_spew("bin/nft", script, strlen(script));
-	CHECK(chmod("bin/nft", 0755) == 0);
+	tap_spew(file, script, strlen(script));
+	CHECK(chmod(file, 0755) == 0);
 	CHECK(getcwd(here, sizeof(here)));
 	snprintf(path, sizeof(path), "%s/bin:%s", here, getenv("PATH"));
 	CHECK(setenv("PATH", path, 1) == 0);
@@ -223,17 +233,15 @@ TEST(boot_loads_the_firewall_and_tunes)
 
 	fake_kernel();
 	fake_keys();
-	fake_nft("echo \"$@\" >>nft.log; test ! -e root/run/ingot/tuning.json");
+	fake_program("nft", "echo \"$@\" >>nft.log; test ! -e root/run/ingot/tuning.json");
 	fake_machine_file("/usr/lib/ingot/firewall.nft", "table inet ingot {}\n");
 	CHECK_OK(verb_boot(&options, &err), &err);
 	CHECK_FILE("nft.log", "-f root/usr/lib/ingot/firewall.nft\n");
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/boot.json", NULL),
-		       "\"firewall\": \"loaded\"");
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/tuning.json", NULL),
-		       "\"memory\": 4294967296");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/boot.json", "\"firewall\": \"loaded\"");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/tuning.json", "\"memory\": 4294967296");
 	CHECK_FILE(FAKE_ROOT "/proc/sys/vm/swappiness", "1");
 	/* No module, no key; and that is said. */
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/tuning.json", NULL),
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/tuning.json",
 		       "the kernel has no /sys/module/br_netfilter");
 }
 
@@ -244,10 +252,10 @@ TEST(boot_without_a_firewall)
 
 	fake_kernel();
 	fake_keys();
-	fake_nft("echo \"$@\" >>nft.log");
+	fake_program("nft", "echo \"$@\" >>nft.log");
 	CHECK_OK(verb_boot(&options, &err), &err);
 	CHECK_MISSING("nft.log");
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/boot.json", NULL), "\"firewall\": \"none\"");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/boot.json", "\"firewall\": \"none\"");
 }
 
 TEST(boot_shuts_everything_when_the_rules_are_bad)
@@ -257,16 +265,29 @@ TEST(boot_shuts_everything_when_the_rules_are_bad)
 
 	fake_kernel();
 	fake_keys();
-	fake_nft(
+	fake_program(
+		"nft",
 		"case $2 in *emergency*) cp \"$2\" loaded; exit 0;; esac; echo bad rules >&2; exit 1");
 	fake_machine_file("/usr/lib/ingot/firewall.nft", "nonsense\n");
 	CHECK_ERR(verb_boot(&options, &err), &err, ERR_OTHER, "cannot load the firewall");
 	CHECK_CONTAINS(err.msg, "bad rules");
-	CHECK_CONTAINS(tap_slurp("loaded", NULL), "policy drop");
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/boot.json", NULL),
-		       "\"firewall\": \"closed\"");
+	CHECK_FILE_HAS("loaded", "policy drop");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/boot.json", "\"firewall\": \"closed\"");
 	/* It tuned all the same. */
 	CHECK_EXISTS(FAKE_ROOT "/run/ingot/tuning.json");
+}
+
+TEST(boot_misses_rules_that_should_be_there)
+{
+	struct verb_options options = {.root = FAKE_ROOT};
+	struct err err = {0};
+
+	fake_kernel();
+	fake_keys();
+	fake_machine_file("/usr/lib/ingot/image.json", "{\"firewall\":true}");
+	fake_program("nft", "exec test -e \"$2\"");
+	CHECK_ERR(verb_boot(&options, &err), &err, ERR_OTHER, "cannot load the firewall");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/boot.json", "\"firewall\": \"closed\"");
 }
 
 TEST(boot_says_that_the_machine_is_open)
@@ -276,11 +297,10 @@ TEST(boot_says_that_the_machine_is_open)
 
 	fake_kernel();
 	fake_keys();
-	fake_nft("exit 1");
+	fake_program("nft", "exit 1");
 	fake_machine_file("/usr/lib/ingot/firewall.nft", "nonsense\n");
 	CHECK_ERR(verb_boot(&options, &err), &err, ERR_OTHER, "cannot load the firewall");
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/boot.json", NULL),
-		       "\"firewall\": \"failed\"");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/boot.json", "\"firewall\": \"failed\"");
 }
 
 TEST(boot_fails_on_a_missing_key_but_has_a_firewall)
@@ -289,11 +309,10 @@ TEST(boot_fails_on_a_missing_key_but_has_a_firewall)
 	struct err err = {0};
 
 	fake_kernel();
-	fake_nft("exit 0");
+	fake_program("nft", "exit 0");
 	fake_machine_file("/usr/lib/ingot/firewall.nft", "table inet ingot {}\n");
 	CHECK_ERR(verb_boot(&options, &err), &err, ERR_OTHER, "cannot tune 'fs.file-max'");
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/boot.json", NULL),
-		       "\"firewall\": \"loaded\"");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/boot.json", "\"firewall\": \"loaded\"");
 }
 
 TEST(boot_of_a_damaged_image_has_a_firewall)
@@ -303,22 +322,14 @@ TEST(boot_of_a_damaged_image_has_a_firewall)
 
 	fake_kernel();
 	fake_keys();
-	fake_nft("exit 0");
+	fake_program("nft", "exit 0");
 	fake_machine_file("/usr/lib/ingot/firewall.nft", "table inet ingot {}\n");
 	fake_machine_file("/usr/lib/ingot/image.json", "{");
 	CHECK_ERR(verb_boot(&options, &err), &err, ERR_OTHER, "cannot read what this image is");
-	CHECK_CONTAINS(tap_slurp(FAKE_ROOT "/run/ingot/boot.json", NULL),
-		       "\"firewall\": \"loaded\"");
+	CHECK_FILE_HAS(FAKE_ROOT "/run/ingot/boot.json", "\"firewall\": \"loaded\"");
 }
 
 /* ---- rollback ---- */
-
-static void fake_systemctl(void)
-{
-	fake_nft("exit 0");
-	CHECK(rename("bin/nft", "bin/systemctl") == 0);
-	tap_spew("bin/systemctl", "#!/bin/sh\necho \"$@\" >>reboot.log\n", 39);
-}
 
 static void count_boot(const char *name)
 {
@@ -339,7 +350,7 @@ TEST(rollback_reboots_only_trial_boots)
 	struct err err = {0};
 
 	fake_machine(FAKE_MANAGER);
-	fake_systemctl();
+	fake_program("systemctl", "echo \"$@\" >>reboot.log");
 	/* Marked good before: the boot loader does not count. */
 	CHECK_OK(verb_rollback(&options, &err), &err);
 	CHECK_MISSING("reboot.log");
