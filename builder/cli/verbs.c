@@ -7,5 +7,5 @@
 #include <stdint.h>
 
 const struct cli_verb *const cli_verbs[] = {
-	&cli_build, &cli_plan, &cli_validate, &cli_explain, &cli_schema, NULL,
+	&cli_build, &cli_plan, &cli_validate, &cli_explain, &cli_schema, &cli_inspect, NULL,
 };

@@ -86,8 +86,8 @@ void fatread_close(struct fatread *fat)
 	free(fat);
 }
 
-/* The cluster behind this one, which is a valid one; FAT_END at the end. */
-static int next_cluster(struct fatread *fat, uint32_t cluster, uint32_t *ret, struct err *err)
+/* What the allocation table says about a cluster, which is a valid one. */
+static int get_cluster(struct fatread *fat, uint32_t cluster, uint32_t *ret, struct err *err)
 {
 	uint64_t at = (uint64_t)cluster * 4, page = at - at % FAT_PAGE;
 	uint64_t fat_size = fat->data_offset - fat->fat_offset;
@@ -101,6 +101,29 @@ static int next_cluster(struct fatread *fat, uint32_t cluster, uint32_t *ret, st
 		fat->page_at = page;
 	}
 	*ret = get_le32(fat->page + (at - page)) & 0x0fffffff;
+	return 0;
+}
+
+int fatread_usage(struct fatread *fat, uint64_t *ret_used, uint64_t *ret_room, struct err *err)
+{
+	uint32_t value;
+
+	*ret_used = 0;
+	*ret_room = (uint64_t)fat->clusters * fat->cluster_size;
+	for (uint32_t i = 2; i < fat->clusters + 2; i++) {
+		if (get_cluster(fat, i, &value, err) < 0)
+			return -1;
+		if (value != 0)
+			*ret_used += fat->cluster_size;
+	}
+	return 0;
+}
+
+/* The cluster behind this one, which is a valid one; FAT_END at the end. */
+static int next_cluster(struct fatread *fat, uint32_t cluster, uint32_t *ret, struct err *err)
+{
+	if (get_cluster(fat, cluster, ret, err) < 0)
+		return -1;
 	if (*ret >= FAT_END_MIN) {
 		*ret = FAT_END;
 		return 0;

@@ -36,6 +36,9 @@ static inline void fatread_cleanup(struct fatread **fat)
 	fatread_close(*fat);
 }
 
+/* Counts the bytes in clusters that are taken, and in all. Reads the whole allocation table. */
+int fatread_usage(struct fatread *fat, uint64_t *ret_used, uint64_t *ret_room, struct err *err);
+
 /* Lists a folder ("" is the root, "EFI/Linux") without "." and "..", at most 4096 entries, in the
  * order on disk. Names are compared without case. A folder that does not exist gives *ret_count 0.
  * Caller frees *ret. */

@@ -76,9 +76,11 @@ static void get_label(const uint8_t *from, char ret[GPT_LABEL_SIZE])
 		}
 		if (c >= 0xd800 && c < 0xe000)
 			c = 0xfffd;
-		if (c < 0x80) {
-			/* Labels get printed: no control characters. */
-			*to++ = c < 0x20 || c == 0x7f ? '?' : (char)c;
+		/* Labels get printed: no control characters. */
+		if (c < 0x20 || (c >= 0x7f && c < 0xa0)) {
+			*to++ = '?';
+		} else if (c < 0x80) {
+			*to++ = (char)c;
 		} else if (c < 0x800) {
 			*to++ = (char)(0xc0 | c >> 6);
 			*to++ = (char)(0x80 | (c & 0x3f));

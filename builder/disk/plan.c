@@ -17,16 +17,21 @@
 #define PARTITION_ALIGN MIB
 #define VERITY_FANOUT ((uint64_t)VERITY_BLOCK / DIGEST_SIZE)
 
-uint64_t disk_verity_slot(uint64_t slot)
+uint64_t disk_verity_size(uint64_t data)
 {
-	uint64_t blocks = size_align(slot, VERITY_BLOCK) / VERITY_BLOCK;
+	uint64_t blocks = size_align(data, VERITY_BLOCK) / VERITY_BLOCK;
 	uint64_t total = 1; /* the superblock */
 
 	while (blocks > 1) {
 		blocks = size_align(blocks, VERITY_FANOUT) / VERITY_FANOUT;
 		total += blocks;
 	}
-	return size_align(total * VERITY_BLOCK, PARTITION_ALIGN);
+	return total * VERITY_BLOCK;
+}
+
+uint64_t disk_verity_slot(uint64_t slot)
+{
+	return size_align(disk_verity_size(slot), PARTITION_ALIGN);
 }
 
 uint32_t disk_esp_serial(const struct digest *root_hash)

@@ -47,8 +47,11 @@ struct disk {
 	void *buffer;             /* both copies of the GPT */
 };
 
-/* Bytes of the verity partition that belongs to a root partition of slot bytes (4 KiB blocks, 32
- * byte digests, a 4 KiB superblock), rounded up to 1 MiB. */
+/* Bytes of the hash area (superblock and tree) of data bytes: 4 KiB blocks, 32 byte digests. */
+uint64_t disk_verity_size(uint64_t data);
+
+/* Bytes of the verity partition that belongs to a root partition of slot bytes: disk_verity_size,
+ * rounded up to 1 MiB. */
 uint64_t disk_verity_slot(uint64_t slot);
 
 /* The volume serial number of the ESP, derived from the root hash. */

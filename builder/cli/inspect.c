@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingot inspect: what is in an image.
+ */
+#include "cli/cli.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/size.h"
+#include "output/inspect.h"
+
+#include <stdio.h>
+
+static const struct cli_option options[] = {
+	{"verify", 0, NULL, "read the root file system and check it against its root hash"},
+	{0},
+};
+
+static uint64_t number(const json_t *object, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+/* Text out of the image, which may be hostile: control characters must not reach the terminal. */
+static void print_text(const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (*p < ' ' || *p == 0x7f) {
+			putchar('?');
+		} else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
+			putchar('?');
+			p++;
+		} else {
+			putchar(*p);
+		}
+	}
+}
+
+static void print_line(const char *name, const char *value)
+{
+	if (!value)
+		return;
+	printf("%-13s", name);
+	print_text(value);
+	putchar('\n');
+}
+
+static void print_system(const json_t *image)
+{
+	const json_t *release = json_object_get(image, "os_release");
+	const json_t *packages = json_object_get(image, "packages");
+
+	print_line("image", json_member_string(release, "IMAGE_ID"));
+	print_line("version", json_member_string(release, "IMAGE_VERSION"));
+	print_line("system", json_member_string(release, "PRETTY_NAME"));
+	print_line("kernel", json_member_string(image, "kernel"));
+	print_line("root hash", json_member_string(image, "root_hash"));
+	if (json_is_integer(packages))
+		printf("%-13s%lld\n", "packages", (long long)json_integer_value(packages));
+	if (json_is_true(json_object_get(image, "verified")))
+		print_line("verified", "the root file system is what its root hash says");
+}
+
+static void print_partitions(const json_t *table)
+{
+	size_t i;
+	json_t *p;
+	char offset[16], size[16], used[16];
+
+	printf("\n%3s  %-16s %-36s %10s %10s %10s\n", "#", "TYPE", "LABEL", "OFFSET", "SIZE",
+	       "USED");
+	json_array_foreach(json_object_get(table, "partitions"), i, p)
+	{
+		bool known = json_is_integer(json_object_get(p, "used"));
+
+		printf("%3lld  %-16.16s %-36s %10s %10s %10s\n", (long long)number(p, "number"),
+		       json_member_string(p, "type"), json_member_string(p, "label"),
+		       size_format(number(p, "offset"), offset),
+		       size_format(number(p, "size"), size),
+		       known ? size_format(number(p, "used"), used) : "-");
+	}
+}
+
+static void print_entry(const json_t *entry)
+{
+	const json_t *root = json_object_get(entry, "root");
+	char size[16];
+
+	putchar('\n');
+	print_text(json_member_string(entry, "file"));
+	printf("  %s\n", size_format(number(entry, "size"), size));
+	if (json_is_integer(json_object_get(entry, "tries_left")))
+		printf("%-13s%llu tries left, %llu done\n", "  boots",
+		       (unsigned long long)number(entry, "tries_left"),
+		       (unsigned long long)number(entry, "tries_done"));
+	else
+		print_line("  boots", "not counted: known to be good");
+	if (json_is_integer(root))
+		printf("%-13spartition %llu\n", "  root",
+		       (unsigned long long)number(entry, "root"));
+	print_line("  cmdline", json_member_string(entry, "cmdline"));
+}
+
+static void print_image(const json_t *image)
+{
+	char size[16], bytes[16], allocated[16];
+	size_t i;
+	json_t *item;
+
+	print_line("file", json_member_string(image, "file"));
+	printf("%-13s%s, disk of %s, file of %s (%s allocated)\n", "format",
+	       json_member_string(image, "format"), size_format(number(image, "size"), size),
+	       size_format(number(image, "bytes"), bytes),
+	       size_format(number(image, "allocated"), allocated));
+	print_system(image);
+	print_partitions(json_object_get(image, "table"));
+	json_array_foreach(json_object_get(image, "entries"), i, item)
+	{
+		print_entry(item);
+	}
+	json_array_foreach(json_object_get(image, "problems"), i, item)
+	{
+		log_warn("%s", json_string_value(item));
+	}
+}
+
+static int run(const struct cli *cli, const struct cli_args *args, struct err *err)
+{
+	json_t *image = inspect_image(args->operands[0], cli_has(args, "verify"), err);
+
+	if (!image)
+		return -1;
+	if (cli->json) {
+		log_event("image", image);
+		return 0;
+	}
+	print_image(image);
+	json_decref(image);
+	return 0;
+}
+
+const struct cli_verb cli_inspect = {
+	.name = "inspect",
+	.operands = "IMAGE",
+	.summary = "show what is in an image: partitions, root hash, system, boot entries",
+	.details = "Reads raw and qcow2 images without root. With --json one event \"image\".",
+	.options = options,
+	.operands_min = 1,
+	.operands_max = 1,
+	.run = run,
+};
