@@ -40,6 +40,8 @@ static int split(const struct manifest *m, size_t len, struct entry *e, struct e
 {
 	const char *end = m->start + len;
 
+	if (end > m->start && end[-1] == '\r')
+		end--;
 	for (int i = 3; i >= 1; i--) {
 		const char *p;
 

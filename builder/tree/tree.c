@@ -197,6 +197,8 @@ struct tree_inode *node_copy_inode(struct tree *tree, const struct tree_inode *f
 	inode->xattrs = NULL;
 	if (inode->type != TREE_FILE)
 		inode->data = (struct tree_data){.fd = -1};
+	if (inode->type != TREE_CHAR && inode->type != TREE_BLOCK)
+		inode->major = inode->minor = 0;
 	inode->target =
 		inode->type == TREE_SYMLINK ? mem_arena_strdup(tree->arena, from->target) : NULL;
 	if (from->xattr_count)
