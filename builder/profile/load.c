@@ -16,19 +16,17 @@
 static void load_parents(struct profile_loader *loader, struct profile_file_seen *file,
 			 const struct profile_node *root);
 
+/* Opens a regular file; the caller closes *ret_fd also after an error. */
 static int open_file(const char *path, int *ret_fd, struct stat *ret_st, struct err *err)
 {
 	/* Not blocking: the path may name a FIFO. */
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0 || fstat(fd, ret_st) < 0)
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (*ret_fd < 0 || fstat(*ret_fd, ret_st) < 0)
 		return err_set(err, ERR_PROFILE, "cannot read '%s': %s", path, strerror(errno));
 	if (!S_ISREG(ret_st->st_mode))
 		return err_set(err, ERR_PROFILE, "cannot read '%s': not a regular file", path);
 	if (ret_st->st_size > (off_t)PROFILE_BYTES_MAX)
 		return err_set(err, ERR_PROFILE, "cannot read '%s': larger than 1 MiB", path);
-	*ret_fd = fd;
-	fd = -1;
 	return 0;
 }
 
@@ -95,7 +93,7 @@ static int load_file(struct profile_loader *loader, const char *path, struct err
 	CLEANUP(str_free) struct str text = {0};
 	CLEANUP_FD int fd = -1;
 	struct profile_file_seen *file;
-	struct stat st;
+	struct stat st = {0};
 
 	if (open_file(path, &fd, &st, err) < 0 ||
 	    read_text(fd, path, (size_t)st.st_size, &text, err) < 0)

@@ -44,7 +44,7 @@ void profile_node_append(struct mem_arena *arena, struct profile_node *list,
 			 struct profile_node *item)
 {
 	if (list->count == list->room)
-		list->items = grow(arena, list->items, list, sizeof(struct profile_node *));
+		list->items = grow(arena, list->items, list, sizeof(void *));
 	list->items[list->count++] = item;
 }
 
@@ -52,7 +52,7 @@ void profile_node_remove(struct profile_node *list, size_t index)
 {
 	list->count--;
 	memmove(list->items + index, list->items + index + 1,
-		(list->count - index) * sizeof(list->items[0]));
+		(list->count - index) * sizeof(void *));
 }
 
 void profile_node_set(struct mem_arena *arena, struct profile_node *map, const char *key,
@@ -109,7 +109,7 @@ struct profile_node *profile_node_copy(struct mem_arena *arena, const struct pro
 	*copy = *node;
 	copy->room = node->count;
 	if (node->kind == PROFILE_LIST && node->count) {
-		copy->items = mem_arena_alloc(arena, node->count * sizeof(copy->items[0]));
+		copy->items = mem_arena_alloc(arena, node->count * sizeof(void *));
 		for (size_t i = 0; i < node->count; i++)
 			copy->items[i] = profile_node_copy(arena, node->items[i]);
 	}

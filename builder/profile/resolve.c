@@ -60,6 +60,8 @@ static struct profile_node *default_of(struct resolve *r, const struct schema_ro
 	for (size_t i = 0; i < ARRAY_SIZE(computed); i++)
 		if (strcmp(computed[i].key, row->key) == 0)
 			text = computed[i].compute(r, section);
+	if (text && row->shape == SCHEMA_VALUE)
+		return profile_node_text(r->loader->arena, text, none);
 	if (text)
 		return profile_parse_yaml(r->loader->arena, text, strlen(text), none,
 					  &r->loader->report);

@@ -80,7 +80,7 @@ const struct schema_row schema_rows[] = {
 
 	{"kernel", SECTION, .help = "The kernel and how it is started."},
 	{"kernel.package", VALUE(package), AT(kernel.package),
-	 .computed = "linux-image-<architecture>", .help = "Package of the kernel."},
+	 .computed = "linux-image-ARCHITECTURE", .help = "Package of the kernel."},
 	{"kernel.cmdline", LIST(argument), AT(kernel.cmdline),
 	 .help = "Arguments added to the kernel's command line."},
 
@@ -101,7 +101,7 @@ const struct schema_row schema_rows[] = {
 	{"users[].shell", VALUE(image_path), IN(profile_user, shell), .fallback = "/bin/bash",
 	 .help = "Login shell."},
 	{"users[].home", VALUE(image_path), IN(profile_user, home),
-	 .computed = "/home/<name>, /root for root", .help = "Home folder."},
+	 .computed = "/home/NAME, /root for root", .help = "Home folder."},
 	{"users[].password", VALUE(hash), IN(profile_user, password),
 	 .help = "A crypt(3) hash; without it no password opens the account."},
 	{"users[].ssh_keys", LIST(ssh_key), IN(profile_user, ssh_keys),
