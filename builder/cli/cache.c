@@ -28,6 +28,7 @@ static void print_list(const json_t *list)
 	json_array_foreach(list, i, row)
 	{
 		time_t used = (time_t)json_integer_value(json_object_get(row, "used"));
+		const char *key = json_member_string(row, "key");
 		uint64_t bytes = (uint64_t)json_integer_value(json_object_get(row, "bytes"));
 		char size[16], day[24] = "";
 		struct tm tm;
@@ -35,8 +36,10 @@ static void print_list(const json_t *list)
 		total += bytes;
 		if (localtime_r(&used, &tm))
 			strftime(day, sizeof(day), "%Y-%m-%d %H:%M", &tm);
-		printf("%-10s %-20.16s %12s  %s\n", json_member_string(row, "kind"),
-		       json_member_string(row, "key"), size_format(bytes, size), day);
+		/* Of a digest the beginning is enough; as plan shows it. */
+		printf("%-10s %-24.*s %12s  %s\n", json_member_string(row, "kind"),
+		       strlen(key) == DIGEST_HEX_SIZE - 1 ? 16 : 255, key, size_format(bytes, size),
+		       day);
 	}
 	printf("%zu entries, %s\n", json_array_size(list), size_format(total, (char[16]){0}));
 }
