@@ -133,6 +133,14 @@ is "$(jq -r .engine.version <<<"$out")" "$(api GET /version | jq -r .Version)" "
 run_ok "status as text" "$agent" status --root="$root"
 like "$out" "^join +joined $cluster" "says that it is joined"
 
+# An ordinary user gets an answer, too, and is told what is missing in it.
+chmod 755 "$TMPDIR" "$tmp"
+cp "$agent" "$tmp/agent"
+run_ok "status as nobody" setpriv --reuid=65534 --regid=65534 --clear-groups "$tmp/agent" status \
+    --root="$root" --json
+is "$(jq -r .join.cluster_id <<<"$out")" "$cluster" "knows the cluster from the record"
+like "$(jq -r .unreadable.cluster <<<"$out")" 'Permission denied' "and that it may not ask the engine"
+
 # ---- the engine dies ---------------------------------------------------------------------------
 kill_dockerd
 run_status 8 "health without an engine is not healthy" "$agent" health --root="$root" --timeout=1
