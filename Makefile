@@ -99,11 +99,11 @@ $(O)/debug/ingot-agent: $(call obj,cloud-init/agent/main.c) $(O)/libagent.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(AGENT_LIBS) -pthread
 
-# libc only: it runs in the initrd.
+# libc only, and static: the initrd's libc may be older than ours.
 $(O)/debug/ingot-initrd: $(call obj,$(INITRD_SRC))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LINK) -o $@ $^
+	$(Q)$(CC) $(if $(SAN),$(LINK),-static-pie -Wl,-z,relro,-z,now) -o $@ $^
 
 $(O)/libbuilder.a: $(call obj,$(BUILDER_SRC)) $(O)/sources
 $(O)/libagent.a: $(call obj,$(AGENT_LIB_SRC)) $(O)/sources

@@ -20,7 +20,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define FORMAT_VERSION "1"
+#define FORMAT_VERSION "2"
 #define RECORD_MAX ((size_t)1 << 20)
 #define HASH_AREA_MAX ((size_t)1 << 30)
 #define OS_RELEASE_MAX ((size_t)64 << 10)
@@ -107,19 +107,21 @@ int build_root_key(struct job *job, struct cache_key *key, struct err *err)
 	return 0;
 }
 
-static int merge(struct job *job, struct tree *tree, struct log_step *progress, struct err *err)
+/* The overlays own the contents that the merged tree refers to: they live as long as it. */
+static int merge(struct job *job, struct tree *tree, struct tree **overlays,
+		 struct log_step *progress, struct err *err)
 {
 	const struct settings_input settings = settings_of(job);
 
 	if (build_open_layer(job, err) < 0 || tree_merge(tree, job->layer.tree, err) < 0)
 		return -1;
 	for (size_t i = 0; i < job->profile->overlay_count; i++) {
-		CLEANUP(tree_cleanup) struct tree *overlay = tree_new();
 		const struct profile_overlay *o = &job->profile->overlays[i];
 
+		overlays[i] = tree_new();
 		log_step_progress(progress, 0, 0, o->name);
-		if (tree_scan_overlay(o->path, tree, overlay, err) < 0 ||
-		    tree_merge(tree, overlay, err) < 0)
+		if (tree_scan_overlay(o->path, tree, overlays[i], err) < 0 ||
+		    tree_merge(tree, overlays[i], err) < 0)
 			return err_wrap(err, "overlay '%s'", o->name);
 	}
 	if (settings_apply(&settings, tree, err) < 0)
@@ -168,9 +170,9 @@ static int write_record(const char *dir, const struct tree *tree,
 	return json_write_file(path, record, true, err);
 }
 
-int build_root_run(struct job *job, const char *dir, struct log_step *progress, struct err *err)
+static int write_root(struct job *job, const struct tree *tree, const char *dir,
+		      struct log_step *progress, struct err *err)
 {
-	CLEANUP(tree_cleanup) struct tree *tree = tree_new();
 	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
 	CLEANUP_FREE char *path = path_join(dir, "root.squashfs");
 	const struct profile *p = job->profile;
@@ -187,18 +189,33 @@ int build_root_run(struct job *job, const char *dir, struct log_step *progress, 
 		.salt_len = DIGEST_SIZE,
 		.uuid = job->digests[STEP_ROOT].bytes,
 	};
-	int r = -1;
+	int r;
 
-	if (merge(job, tree, progress, err) < 0 || check(job, tree, err) < 0 ||
-	    outfile_open(&out, path, err) < 0)
+	if (outfile_open(&out, path, err) < 0)
 		return -1;
-	if (squashfs_write(tree, &options, out.fd, path, on_progress, progress, &result, err) ==
-	    0) {
+	r = squashfs_write(tree, &options, out.fd, path, on_progress, progress, &result, err);
+	if (r == 0) {
 		progress->bytes = result.size;
 		r = write_record(dir, tree, &result, err);
 	}
 	str_free(&result.hash_area);
 	return r < 0 ? r : outfile_finish(&out, true, err);
+}
+
+int build_root_run(struct job *job, const char *dir, struct log_step *progress, struct err *err)
+{
+	CLEANUP(tree_cleanup) struct tree *tree = tree_new();
+	size_t count = job->profile->overlay_count;
+	CLEANUP_FREE struct tree **overlays = mem_alloc_array(count, sizeof(struct tree *));
+	int r = merge(job, tree, overlays, progress, err);
+
+	if (r == 0)
+		r = check(job, tree, err);
+	if (r == 0)
+		r = write_root(job, tree, dir, progress, err);
+	for (size_t i = 0; i < count; i++)
+		tree_free(overlays[i]);
+	return r;
 }
 
 static void set_list(struct region_list *list, struct region region)

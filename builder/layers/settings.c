@@ -176,10 +176,12 @@ static int add_os_release(const struct settings_input *input, struct tree *tree,
 	if (tree_read(node, OS_RELEASE_MAX, &old, &len, err) < 0)
 		return -1;
 	for (char *line = strtok_r(old, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (!str_has_prefix(line, "IMAGE_ID=") && !str_has_prefix(line, "IMAGE_VERSION="))
+		if (!str_has_prefix(line, "IMAGE_ID=") && !str_has_prefix(line, "IMAGE_VERSION=") &&
+		    !str_has_prefix(line, "DEFAULT_HOSTNAME="))
 			str_addf(&text, "%s\n", line);
-	str_addf(&text, "IMAGE_ID=\"%s\"\nIMAGE_VERSION=\"%s\"\n", input->profile->name,
-		 input->profile->version);
+	/* The default is for machines to which neither DHCP nor anybody else gives a name. */
+	str_addf(&text, "IMAGE_ID=\"%s\"\nIMAGE_VERSION=\"%s\"\nDEFAULT_HOSTNAME=\"%s\"\n",
+		 input->profile->name, input->profile->version, input->profile->name);
 	return settings_rewrite(tree, "/etc/os-release", text.data, err);
 }
 
@@ -290,10 +292,10 @@ static int add_folders(const struct settings_input *input, struct tree *tree, st
 		uint32_t mode;
 		bool empty;
 	} dirs[] = {
-		{"/efi", 0755, true},    {"/boot", 0755, true},     {"/proc", 0555, true},
-		{"/sys", 0555, true},    {"/dev", 0755, true},      {"/run", 0755, true},
-		{"/tmp", 01777, true},   {"/var/tmp", 01777, true}, {"/mnt", 0755, false},
-		{"/media", 0755, false}, {"/srv", 0755, false},     {"/var/home", 0755, false},
+		{"/efi", 0755, true},      {"/proc", 0555, true},      {"/sys", 0555, true},
+		{"/dev", 0755, true},      {"/run", 0755, true},       {"/tmp", 01777, true},
+		{"/var/tmp", 01777, true}, {"/mnt", 0755, false},      {"/media", 0755, false},
+		{"/srv", 0755, false},     {"/var/home", 0755, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
@@ -346,6 +348,8 @@ static int shape_root(const struct settings_input *input, struct tree *tree, str
 	/* The initrd puts each machine's own over it; empty means "not initialized". */
 	if (settings_put(tree, "/etc/machine-id", 0444, "", input->epoch, err) < 0)
 		return -1;
+	/* Kernel and initrd are in the UKI. Without /boot the ESP is mounted on /efi by itself. */
+	tree_remove(tree, "/boot");
 	tree_remove(tree, "/etc/hostname");
 	if (tree_find(tree, "/usr/lib/systemd/system/systemd-resolved.service") &&
 	    tree_put_symlink(tree, "/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf",
