@@ -348,8 +348,13 @@ static int shape_root(const struct settings_input *input, struct tree *tree, str
 	/* The initrd puts each machine's own over it; empty means "not initialized". */
 	if (settings_put(tree, "/etc/machine-id", 0444, "", input->epoch, err) < 0)
 		return -1;
-	/* Kernel and initrd are in the UKI. Without /boot the ESP is mounted on /efi by itself. */
+	/* Kernel and initrd are in the UKI. systemd-gpt-auto-generator takes /boot for the ESP when it is
+	 * empty or missing (and fails on a missing one), and /efi only when /boot holds something. */
 	tree_remove(tree, "/boot");
+	if (settings_put(tree, "/boot/README", 0644,
+			 "The kernel is on the EFI system partition, which is mounted on /efi.\n",
+			 input->epoch, err) < 0)
+		return -1;
 	tree_remove(tree, "/etc/hostname");
 	if (tree_find(tree, "/usr/lib/systemd/system/systemd-resolved.service") &&
 	    tree_put_symlink(tree, "/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf",
