@@ -17,24 +17,10 @@
 #include <sqfs/frag_table.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 #define READ_SIZE ((size_t)1 << 20)      /* bytes of content per read */
 #define QUEUE_BYTES ((uint64_t)64 << 20) /* blocks on their way, at most */
 #define JOBS_MAX 256
-
-struct method {
-	const char *name;
-	SQFS_COMPRESSOR id;
-	uint32_t min, max; /* levels */
-};
-
-static const struct method methods[] = {
-	{"zstd", SQFS_COMP_ZSTD, SQFS_ZSTD_MIN_LEVEL, SQFS_ZSTD_MAX_LEVEL},
-	{"lz4", SQFS_COMP_LZ4, 0, UINT32_MAX},
-	{"xz", SQFS_COMP_XZ, SQFS_XZ_MIN_LEVEL, SQFS_XZ_MAX_LEVEL},
-	{"gzip", SQFS_COMP_GZIP, SQFS_GZIP_MIN_LEVEL, SQFS_GZIP_MAX_LEVEL},
-};
 
 struct writer {
 	const struct squashfs_options *options;
@@ -62,61 +48,18 @@ static void writer_free(struct writer *w)
 	free(w->buffer);
 }
 
-static int check_options(const struct squashfs_options *o, const struct method **ret,
-			 struct err *err)
-{
-	const struct method *method = NULL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
-		if (strcmp(methods[i].name, o->compression) == 0)
-			method = &methods[i];
-	if (!method)
-		return err_set(err, ERR_PROFILE, "cannot write a squashfs: no compression '%s'",
-			       o->compression);
-	if (o->level < method->min || o->level > method->max)
-		return err_set(err, ERR_PROFILE,
-			       "cannot write a squashfs: %s has levels %u to %u, not %u",
-			       method->name, method->min, method->max, o->level);
-	if (o->block < SQFS_MIN_BLOCK_SIZE || o->block > SQFS_MAX_BLOCK_SIZE ||
-	    o->block & (o->block - 1))
-		return err_set(err, ERR_PROFILE,
-			       "cannot write a squashfs: blocks are a power of two from 4096 to "
-			       "1048576, not %u bytes",
-			       o->block);
-	if (o->jobs < 1 || o->jobs > JOBS_MAX)
-		return err_set(err, ERR_PROFILE, "cannot write a squashfs with %u jobs", o->jobs);
-	*ret = method;
-	return 0;
-}
-
-static int make_compressors(struct writer *w, const struct method *method, struct err *err)
-{
-	sqfs_compressor_config_t config;
-	int r = sqfs_compressor_config_init(&config, method->id, w->options->block, 0);
-
-	if (r == 0 && method->id != SQFS_COMP_LZ4)
-		config.level = w->options->level;
-	if (r == 0)
-		r = sqfs_compressor_create(&config, &w->compressor);
-	config.flags |= SQFS_COMP_FLAG_UNCOMPRESS;
-	if (r == 0)
-		r = sqfs_compressor_create(&config, &w->uncompressor);
-	if (r == SQFS_ERROR_UNSUPPORTED)
-		return err_set(err, ERR_TOOL, "the installed libsquashfs was built without %s",
-			       method->name);
-	return r ? squashfs_failed(&w->file, r, "compress", err) : 0;
-}
-
 /* The superblock's place and the compressor's options. */
-static int start(struct writer *w, const struct method *method, struct err *err)
+static int start(struct writer *w, struct err *err)
 {
 	int64_t time = w->options->time < 0 ? 0 : w->options->time;
+	sqfs_compressor_config_t config;
 	int r;
 
-	if (make_compressors(w, method, err) < 0)
+	if (squashfs_compressors_make(w->options, &w->compressor, &w->uncompressor, err) < 0)
 		return -1;
+	w->compressor->get_configuration(w->compressor, &config);
 	r = sqfs_super_init(&w->super, w->options->block,
-			    time > UINT32_MAX ? UINT32_MAX : (sqfs_u32)time, method->id);
+			    time > UINT32_MAX ? UINT32_MAX : (sqfs_u32)time, config.id);
 	/* In spite of its name in libsquashfs: mksquashfs sets it when it looks for duplicates. */
 	w->super.flags |= SQFS_FLAG_NO_DUPLICATES;
 	if (r == 0)
@@ -222,12 +165,11 @@ static int finish(struct writer *w, struct err *err)
 	return r ? squashfs_failed(&w->file, r, "write", err) : 0;
 }
 
-static int write_all(struct writer *w, const struct tree *tree, const struct method *method,
-		     struct err *err)
+static int write_all(struct writer *w, const struct tree *tree, struct err *err)
 {
 	int r;
 
-	if (squashfs_inodes_number(tree, &w->inodes, err) < 0 || start(w, method, err) < 0 ||
+	if (squashfs_inodes_number(tree, &w->inodes, err) < 0 || start(w, err) < 0 ||
 	    make_processor(w, err) < 0)
 		return -1;
 	w->buffer = mem_alloc(READ_SIZE);
@@ -244,14 +186,14 @@ int squashfs_write(const struct tree *tree, const struct squashfs_options *optio
 		   void *context, struct squashfs_result *ret, struct err *err)
 {
 	struct writer w = {.options = options, .progress = progress, .context = context};
-	const struct method *method = NULL;
 	int r;
 
-	if (check_options(options, &method, err) < 0)
-		return -1;
+	if (options->jobs < 1 || options->jobs > JOBS_MAX)
+		return err_set(err, ERR_PROFILE, "cannot write '%s' with %u jobs", name,
+			       options->jobs);
 	squashfs_file_init(&w.file, fd, name);
 	*ret = (struct squashfs_result){0};
-	r = write_all(&w, tree, method, err);
+	r = write_all(&w, tree, err);
 	if (r == 0)
 		r = squashfs_hash(&w.file, options, ret, err);
 	ret->size = w.file.size;

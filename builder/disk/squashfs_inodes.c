@@ -41,8 +41,6 @@ static int check(const struct tree_node *node, struct err *err)
 	if ((inode->type == TREE_CHAR || inode->type == TREE_BLOCK) &&
 	    (inode->major > 0xfff || inode->minor > 0xfffff))
 		return refuse(node, err, "the device number is out of range");
-	if (inode->xattr_count > TREE_XATTRS_MAX)
-		return refuse(node, err, "it has more than 64 extended attributes");
 	for (size_t i = 0; i < inode->xattr_count; i++) {
 		const struct tree_xattr *x = &inode->xattrs[i];
 

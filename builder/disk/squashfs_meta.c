@@ -61,32 +61,25 @@ static uint16_t full_mode(const struct tree_inode *inode)
 	return (uint16_t)(types[inode->type] | (inode->mode & 07777));
 }
 
-static int compare_xattrs(const void *a, const void *b)
-{
-	const struct tree_xattr *const *x = a, *const *y = b;
-
-	return strcmp((*x)->name, (*y)->name);
-}
-
-/* In order of the names, as layers made by different users list them differently. */
+/* The tree keeps them sorted by name. */
 static int put_xattrs(struct meta *m, const struct tree_inode *inode, sqfs_u32 *ret)
 {
-	const struct tree_xattr *sorted[TREE_XATTRS_MAX];
-	size_t count = 0;
-	int r;
+	bool begun = false;
+	int r = 0;
 
 	*ret = NO_XATTR;
-	for (size_t i = 0; i < inode->xattr_count; i++)
-		if (!squashfs_leaves_out(inode->xattrs[i].name))
-			sorted[count++] = &inode->xattrs[i];
-	if (count == 0)
-		return 0;
-	qsort(sorted, count, sizeof(*sorted), compare_xattrs);
-	r = sqfs_xattr_writer_begin(m->xattrs, 0);
-	for (size_t i = 0; r == 0 && i < count; i++)
-		r = sqfs_xattr_writer_add(m->xattrs, sorted[i]->name, sorted[i]->value,
-					  sorted[i]->len);
-	return r ? r : sqfs_xattr_writer_end(m->xattrs, ret);
+	for (size_t i = 0; r == 0 && i < inode->xattr_count; i++) {
+		const struct tree_xattr *x = &inode->xattrs[i];
+
+		if (squashfs_leaves_out(x->name))
+			continue;
+		if (!begun)
+			r = sqfs_xattr_writer_begin(m->xattrs, 0);
+		begun = true;
+		if (r == 0)
+			r = sqfs_xattr_writer_add(m->xattrs, x->name, x->value, x->len);
+	}
+	return r || !begun ? r : sqfs_xattr_writer_end(m->xattrs, ret);
 }
 
 static int make_dir(struct meta *m, const struct squashfs_entry *entry, sqfs_u32 xattr,

@@ -8,6 +8,7 @@
 
 #include "disk/squashfs.h"
 
+#include <sqfs/compressor.h>
 #include <sqfs/io.h>
 #include <sqfs/predef.h>
 #include <sqfs/super.h>
@@ -45,6 +46,13 @@ void squashfs_file_init(struct squashfs_file *file, int fd, const char *name);
  * 'name': ...". Returns -1. */
 int squashfs_failed(const struct squashfs_file *file, int number, const char *what,
 		    struct err *err);
+
+/* Checks compression, level and block size (ERR_PROFILE) and makes a compressor and its opposite. A
+ * compression that libsquashfs was built without is ERR_TOOL. Free both with sqfs_destroy, also on
+ * error. */
+int squashfs_compressors_make(const struct squashfs_options *options,
+			      sqfs_compressor_t **ret_compressor,
+			      sqfs_compressor_t **ret_uncompressor, struct err *err);
 
 /* Numbers the inodes so that everything in a folder comes before the folder and next to each other, and
  * checks that the format can hold them (ERR_PROFILE). Free with squashfs_inodes_free, also on error. */
