@@ -147,6 +147,17 @@ static int add_kernel(struct builder *b, const struct uki_input *input, struct e
 	return 0;
 }
 
+/* A finished image is no stub: the loader would take its kernel or command line for ours. */
+static bool is_ours(const uint8_t *name)
+{
+	static const char *const names[] = {".osrel", ".cmdline", ".uname", ".linux", ".initrd"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strncmp((const char *)name, names[i], 8) == 0)
+			return true;
+	return false;
+}
+
 static int start(struct builder *b, const struct uki_input *input, struct err *err)
 {
 	uint64_t end;
@@ -167,6 +178,9 @@ static int start(struct builder *b, const struct uki_input *input, struct err *e
 		if (get_le32(h + 16) % b->pe.file_align != 0 ||
 		    get_le32(h + 20) % b->pe.file_align != 0)
 			return err_set(err, ERR_VERIFY, "the stub's sections are not aligned");
+		if (is_ours(h))
+			return err_set(err, ERR_VERIFY, "the stub has a section '%.8s' already",
+				       (const char *)h);
 		end = (uint64_t)get_le32(h + 12) + get_le32(h + 8);
 		if (end > b->address)
 			b->address = end;

@@ -194,6 +194,9 @@ TEST(bad_stubs_are_refused)
 	put_le32(stub + TESTPE_OPTIONAL + 60, 2048);
 	check_refused(&input, "headers reach into its sections");
 	input = sample();
+	memcpy(stub + TESTPE_TABLE + 40, ".cmdline", 8);
+	check_refused(&input, "the stub has a section '.cmdline' already");
+	input = sample();
 	input.stub_size = 64;
 	check_refused(&input, "bad stub: no PE image");
 	input = sample();
