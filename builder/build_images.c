@@ -70,6 +70,7 @@ int build_images_key(struct job *job, struct cache_key *key, struct err *err)
 {
 	CLEANUP_FREE char *loader = path_join(job->options->data, "firmware/loader/loader.conf");
 	CLEANUP(strv_free) struct strv formats = {0};
+	CLEANUP(str_free) struct str list = {0};
 	const struct profile *p = job->profile;
 	struct digest d;
 
@@ -80,9 +81,12 @@ int build_images_key(struct job *job, struct cache_key *key, struct err *err)
 		return -1;
 	cache_key_add_digest(key, "firmware/loader", &d);
 	for (size_t i = 0; i < formats.count; i++)
-		cache_key_add(key, "image format", formats.items[i]);
+		str_addf(&list, "%s ", formats.items[i]);
+	cache_key_add(key, "formats", list.data);
+	list.len = 0;
 	for (size_t i = 0; i < p->kernel.cmdline.count; i++)
-		cache_key_add(key, "kernel.cmdline", p->kernel.cmdline.items[i]);
+		str_addf(&list, "%s ", p->kernel.cmdline.items[i]);
+	cache_key_add(key, "kernel.cmdline", list.len ? list.data : "");
 	cache_key_addf(key, "disk.esp", "%" PRIu64, p->disk.esp);
 	cache_key_addf(key, "disk.root", "%" PRIu64, p->disk.root);
 	cache_key_addf(key, "disk.align", "%" PRIu64, p->disk.align);
