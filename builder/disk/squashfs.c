@@ -32,6 +32,7 @@ struct writer {
 	sqfs_block_writer_t *blocks;
 	sqfs_block_processor_t *processor;
 	char *buffer;
+	uint64_t backlog; /* blocks that may be on their way */
 	uint64_t done;
 	void (*progress)(uint64_t done, uint64_t total, void *context);
 	void *context;
@@ -39,6 +40,11 @@ struct writer {
 
 static void writer_free(struct writer *w)
 {
+	/* libsquashfs does not free what is in its queue, so after an error take that out: each call
+	 * gets at least one block further. */
+	for (uint64_t i = 0; w->processor && i < w->backlog; i++)
+		if (sqfs_block_processor_sync(w->processor) == 0)
+			break;
 	sqfs_destroy(w->processor); /* first: its threads use the others */
 	sqfs_destroy(w->blocks);
 	sqfs_destroy(w->fragments);
@@ -76,19 +82,19 @@ static int start(struct writer *w, struct err *err)
 static int make_processor(struct writer *w, struct err *err)
 {
 	const struct squashfs_options *o = w->options;
-	uint64_t backlog = 8 * (uint64_t)o->jobs + 8;
 	sqfs_block_processor_desc_t desc = {.size = sizeof(desc)};
 	int r;
 
-	if (backlog * o->block > QUEUE_BYTES)
-		backlog = QUEUE_BYTES / o->block;
+	w->backlog = 8 * (uint64_t)o->jobs + 8;
+	if (w->backlog * o->block > QUEUE_BYTES)
+		w->backlog = QUEUE_BYTES / o->block;
 	w->fragments = sqfs_frag_table_create(0);
 	w->blocks = sqfs_block_writer_create(&w->file.base, SQFS_DEVBLK_SIZE, 0);
 	if (!w->fragments || !w->blocks)
 		return squashfs_failed(&w->file, SQFS_ERROR_ALLOC, "write", err);
 	desc.max_block_size = o->block;
 	desc.num_workers = o->jobs;
-	desc.max_backlog = (sqfs_u32)backlog;
+	desc.max_backlog = (sqfs_u32)w->backlog;
 	desc.cmp = w->compressor;
 	desc.wr = w->blocks;
 	desc.tbl = w->fragments;

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of the squashfs reader share. Private to disk/squashread*.c: other code uses
+ * disk/squashread.h.
+ */
+#ifndef INGOT_DISK_SQUASHREAD_PARTS_H
+#define INGOT_DISK_SQUASHREAD_PARTS_H
+
+#include "disk/squashfs_parts.h"
+#include "disk/squashread.h"
+
+#define SQUASHREAD_DEPTH 256 /* folders in each other, at most */
+#define SQUASHREAD_PATH 8192 /* bytes, with what links add to it */
+
+struct squashread {
+	struct squashfs_file file; /* only its base and err are used */
+	struct image *image;
+	uint64_t offset;
+	sqfs_super_t super;
+	struct squashread_info info;
+	sqfs_compressor_t *compressor;
+	sqfs_id_table_t *ids;
+	sqfs_dir_reader_t *dirs;
+	sqfs_data_reader_t *data;
+};
+
+/* Sets err for a libsquashfs error number: the image's own error, or ERR_VERIFY as all else is the fault
+ * of the file system. Returns -1. */
+int squashread_damaged(struct squashread *reader, int number, struct err *err);
+
+/* Fills in all but target; ERR_VERIFY when the inode makes no sense. */
+int squashread_fill_stat(struct squashread *reader, const sqfs_inode_generic_t *inode,
+			 struct squashread_stat *ret, struct err *err);
+
+#endif

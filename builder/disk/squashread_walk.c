@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Visits everything in a squashfs. Folders that contain themselves or are in two places are damage, so a
+ * walk ends after as many folders as the superblock names.
+ */
+#include "disk/squashread_parts.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <sqfs/dir.h>
+#include <sqfs/dir_reader.h>
+#include <sqfs/error.h>
+#include <sqfs/inode.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A walk through all folders. */
+struct walk {
+	struct squashread *r;
+	uint8_t *seen; /* a bit for each inode number of a folder */
+	char path[SQUASHREAD_PATH];
+	size_t entries;
+	int (*visit)(const char *path, const struct squashread_stat *stat, void *context,
+		     struct err *err);
+	void *context;
+};
+
+/* What a folder contains, read at once, as the directory reader is at one place only. */
+struct listing {
+	struct listed {
+		sqfs_dir_entry_t *entry;
+		sqfs_inode_generic_t *inode;
+	} * items;
+	size_t count, room;
+};
+
+static void listing_free(struct listing *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		sqfs_free(list->items[i].entry);
+		sqfs_free(list->items[i].inode);
+	}
+	free(list->items);
+}
+
+static bool name_is_good(const sqfs_dir_entry_t *entry)
+{
+	size_t len = (size_t)entry->size + 1;
+	const char *name = (const char *)entry->name;
+
+	return strlen(name) == len && !strchr(name, '/') && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
+static int list(struct walk *w, const sqfs_inode_generic_t *dir, struct listing *ret,
+		struct err *err)
+{
+	int e = sqfs_dir_reader_open_dir(w->r->dirs, dir, 0);
+
+	while (e == 0) {
+		struct listed item = {0};
+
+		e = sqfs_dir_reader_read(w->r->dirs, &item.entry);
+		if (e)
+			break;
+		e = sqfs_dir_reader_get_inode(w->r->dirs, &item.inode);
+		VEC_ADD(ret->items, ret->count, ret->room, item);
+		if (e == 0 && (!name_is_good(item.entry) || ++w->entries > TREE_NODES_MAX))
+			e = SQFS_ERROR_CORRUPTED;
+	}
+	return e < 0 ? squashread_damaged(w->r, e, err) : 0;
+}
+
+static int walk_inode(struct walk *w, const sqfs_inode_generic_t *inode, size_t depth,
+		      struct err *err);
+
+static int walk_children(struct walk *w, const sqfs_inode_generic_t *dir, size_t depth,
+			 struct err *err)
+{
+	CLEANUP(listing_free) struct listing children = {0};
+	size_t len = strlen(w->path), number = dir->base.inode_number;
+
+	if (number == 0 || number > w->r->info.inodes || w->seen[number / 8] & 1 << number % 8 ||
+	    depth == SQUASHREAD_DEPTH)
+		return squashread_damaged(w->r, SQFS_ERROR_LINK_LOOP, err);
+	w->seen[number / 8] |= (uint8_t)(1 << number % 8);
+	if (list(w, dir, &children, err) < 0)
+		return -1;
+	if (len == 1)
+		len = 0; /* the root's slash is the first of the child's path */
+	for (size_t i = 0; i < children.count; i++) {
+		const char *name = (const char *)children.items[i].entry->name;
+
+		if (len + strlen(name) + 2 > sizeof(w->path))
+			return squashread_damaged(w->r, SQFS_ERROR_OVERFLOW, err);
+		w->path[len] = '/';
+		strcpy(w->path + len + 1, name);
+		if (walk_inode(w, children.items[i].inode, depth + 1, err) < 0)
+			return -1;
+	}
+	w->path[len ? len : 1] = 0;
+	return 0;
+}
+
+static int walk_inode(struct walk *w, const sqfs_inode_generic_t *inode, size_t depth,
+		      struct err *err)
+{
+	CLEANUP_FREE char *target = NULL;
+	struct squashread_stat st;
+
+	if (squashread_fill_stat(w->r, inode, &st, err) < 0)
+		return -1;
+	if (S_ISLNK(st.mode))
+		target = mem_strndup((const char *)inode->extra, inode->data.slink.target_size);
+	st.target = target;
+	if (w->visit(w->path, &st, w->context, err) < 0)
+		return -1;
+	return S_ISDIR(st.mode) ? walk_children(w, inode, depth, err) : 0;
+}
+
+int squashread_walk(struct squashread *r,
+		    int (*visit)(const char *path, const struct squashread_stat *stat,
+				 void *context, struct err *err),
+		    void *context, struct err *err)
+{
+	CLEANUP_FREE struct walk *w = mem_alloc(sizeof(*w));
+	CLEANUP_FREE uint8_t *seen = mem_alloc((size_t)r->info.inodes / 8 + 1);
+	sqfs_inode_generic_t *root = NULL;
+	int e = sqfs_dir_reader_get_root_inode(r->dirs, &root);
+
+	if (e)
+		return squashread_damaged(r, e, err);
+	*w = (struct walk){.r = r, .seen = seen, .path = "/", .visit = visit, .context = context};
+	e = walk_inode(w, root, 0, err);
+	sqfs_free(root);
+	return e;
+}
