@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "cache/cache.h"
+#include "layers/sandbox.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +70,7 @@ static int run_gc(struct cache *cache, const struct cli *cli, const char *max, s
 			err->code = ERR_USAGE;
 		return -1;
 	}
+	sandbox_sweep(cache);
 	if (cache_gc(cache, limit, &freed, err) < 0)
 		return -1;
 	if (cli->json)
@@ -118,7 +120,9 @@ const struct cli_verb cli_cache = {
 	.name = "cache",
 	.operands = "[list|gc|path]",
 	.summary = "show what the cache holds, or remove what was not used for longest",
-	.details = "gc keeps what a running build uses. Without an operand: list.",
+	.details =
+		"gc keeps what a running build uses, and removes what killed builds left. Without an\n"
+		"operand: list.",
 	.options = options,
 	.operands_min = 0,
 	.operands_max = 1,

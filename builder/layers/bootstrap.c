@@ -46,6 +46,26 @@ static const char check_names[] =
 	"APT_CONFIG=\"$MMDEBSTRAP_APT_CONFIG\" apt-get --simulate --yes install $INGOT_PACKAGES "
 	">/dev/null";
 
+/* What a line of apt or dpkg says about the kind of failure; the first that matches counts. */
+struct cause {
+	const char *text;
+	int code;
+	const char *hint;
+};
+
+static const struct cause causes[] = {
+	{"No space left on device", ERR_SPACE, "make room in the folder of the cache"},
+	{"E: Unable to locate package ", ERR_PROFILE,
+	 "check the names under packages: in the profile"},
+	{" has no installation candidate", ERR_PROFILE,
+	 "check the names under packages: in the profile"},
+	{" is not signed", ERR_VERIFY, "give the repository's key as base.keyring"},
+	{"NO_PUBKEY", ERR_VERIFY, "give the repository's key as base.keyring"},
+	{" is not valid yet", ERR_VERIFY, "set the clock of this machine"},
+	{"E: Failed to fetch ", ERR_NETWORK, "check the network and run again"},
+	{"E: Some index files failed to download", ERR_NETWORK, "check the network and run again"},
+};
+
 struct job {
 	const struct profile *profile;
 	const struct repositories *repositories;
@@ -65,7 +85,7 @@ struct job {
 	struct strv errors;
 	char seen[SUITES_MAX][DIGEST_HEX_SIZE];
 	size_t seen_count;
-	bool unknown_package;
+	const struct cause *cause;
 };
 
 void bootstrap_packages(const struct profile *profile, struct strv *names)
@@ -106,14 +126,15 @@ static void take_line(const char *text, void *context)
 	struct job *job = context;
 
 	log_debug("mmdebstrap: %s", text);
+	for (size_t i = 0; i < ARRAY_SIZE(causes) && !job->cause; i++)
+		if (strstr(text, causes[i].text))
+			job->cause = &causes[i];
 	if (str_has_prefix(text, MARK)) {
 		if (job->seen_count < SUITES_MAX)
 			snprintf(job->seen[job->seen_count++], DIGEST_HEX_SIZE, "%s",
 				 text + strlen(MARK));
 	} else if (str_has_prefix(text, "E: ") || str_has_prefix(text, "error: ") ||
 		   str_has_prefix(text, "dpkg: error")) {
-		job->unknown_package |= str_has_prefix(text, "E: Unable to locate package ") ||
-					strstr(text, " has no installation candidate");
 		if (job->errors.count < ERRORS_MAX)
 			strv_add(&job->errors, text);
 	} else if (!tell_about(job, text, "Unpacking ", "unpacking") &&
@@ -247,15 +268,19 @@ static int explain(const struct job *job, struct err *err)
 {
 	CLEANUP(str_free) struct str text = {0};
 
-	if (job->errors.count == 0)
-		return err_wrap(err, "cannot install packages");
-	for (size_t i = 0; i < job->errors.count; i++)
-		str_addf(&text, "\n    %.300s", job->errors.items[i]);
-	err_set(err, job->unknown_package ? ERR_PROFILE : ERR_OTHER, "cannot install packages:%s",
-		text.data);
-	return job->unknown_package
-		       ? err_hint(err, "check the names under packages: in the profile")
-		       : err_hint(err, "-vv shows everything that apt and dpkg print");
+	if (job->errors.count > 0) {
+		for (size_t i = 0; i < job->errors.count; i++)
+			str_addf(&text, "\n    %.300s", job->errors.items[i]);
+		err_set(err, ERR_OTHER, "cannot install packages:%s", text.data);
+		err_hint(err, "-vv shows everything that apt and dpkg print");
+	} else {
+		err_wrap(err, "cannot install packages");
+	}
+	if (job->cause && err) {
+		err->code = job->cause->code;
+		err_hint(err, "%s", job->cause->hint);
+	}
+	return -1;
 }
 
 /* Runs mmdebstrap and the import beside it. */

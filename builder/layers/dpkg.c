@@ -49,7 +49,7 @@ static int add_package(struct paragraph *p, json_t *list, struct err *err)
 {
 	char *source = p->source[0] ? p->source : p->package, *version = p->version;
 	char *open = strstr(source, " (");
-	json_t *row;
+	json_t *row = NULL;
 
 	if (!p->package[0])
 		return 0;
@@ -65,11 +65,11 @@ static int add_package(struct paragraph *p, json_t *list, struct err *err)
 		version = open + 2;
 		version[strcspn(version, ")")] = '\0';
 	}
-	row = json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", p->package, "version", p->version,
-			"architecture", p->architecture, "source", source, "source_version",
-			version);
-	if (!p->version[0] || !p->architecture[0] || !row ||
-	    json_array_size(list) >= PACKAGES_MAX || json_array_append_new(list, row) < 0)
+	if (p->version[0] && p->architecture[0] && json_array_size(list) < PACKAGES_MAX)
+		row = json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", p->package, "version",
+				p->version, "architecture", p->architecture, "source", source,
+				"source_version", version);
+	if (!row || json_array_append_new(list, row) < 0)
 		return err_set(err, ERR_VERIFY, "the record of package '%s' is damaged",
 			       p->package);
 	return 0;

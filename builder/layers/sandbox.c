@@ -145,8 +145,9 @@ static int remove_folder(const char *path, struct err *err)
 }
 
 /* A folder is a leftover when nobody holds its lock. */
-static void sweep(const char *all)
+void sandbox_sweep(const struct cache *cache)
 {
+	CLEANUP_FREE char *all = path_join(cache_dir(cache), FOLDER);
 	DIR *d = opendir(all);
 
 	if (!d)
@@ -176,7 +177,7 @@ int sandbox_open(const struct cache *cache, struct sandbox *box, struct err *err
 	/* apt fetches as the user _apt, who has to get through to its folder. */
 	if ((mkdir(all, 0711) < 0 && errno != EEXIST) || chmod(all, 0711) < 0)
 		return err_sys(err, errno, "cannot make folder '%s'", all);
-	sweep(all);
+	sandbox_sweep(cache);
 	for (;;) {
 		CLEANUP_FREE char *dir = path_join(all, "XXXXXX");
 		CLEANUP_FD int fd = -1;

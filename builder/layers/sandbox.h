@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The sandbox in which mmdebstrap runs: namespaces that die with us, a clean environment, a folder that
- * the next run removes when we are killed. For the files of this folder.
+ * the next run removes when we are killed. For the files of this folder, and `ingot cache gc`.
  */
 #ifndef INGOT_LAYERS_SANDBOX_H
 #define INGOT_LAYERS_SANDBOX_H
@@ -19,7 +19,11 @@ struct sandbox {
 /* Checks that programs and, for an ordinary user, subordinate ids are there; ERR_TOOL with a hint. */
 int sandbox_check(struct err *err);
 
-/* Makes the folder, and removes those that killed runs left. */
+/* Removes the folders that killed runs left; what cannot be removed is a warning. Blocks while it
+ * removes. */
+void sandbox_sweep(const struct cache *cache);
+
+/* Makes the folder, after sandbox_sweep. */
 int sandbox_open(const struct cache *cache, struct sandbox *box, struct err *err);
 
 /* Removes the folder. Usable with CLEANUP(). */

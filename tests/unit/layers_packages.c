@@ -182,6 +182,12 @@ TEST(failures_name_the_cause)
 	refuse(ERR_PROFILE, "E: Unable to locate package nosuch");
 	fake("echo strange >&2; exit 7");
 	refuse(ERR_OTHER, "    strange");
+	fake("echo 'E: Failed to fetch x  404' >&2; exit 1");
+	refuse(ERR_NETWORK, "E: Failed to fetch x  404");
+	fake("echo \"E: The repository 'x' is not signed.\" >&2; exit 1");
+	refuse(ERR_VERIFY, "is not signed");
+	fake("echo 'tar: ./a: Cannot write: No space left on device' >&2; echo 'E: tar failed' >&2; exit 1");
+	refuse(ERR_SPACE, "E: tar failed");
 	/* A tar that is complete does not make up for it. */
 	fake("pack; exit 1");
 	refuse(ERR_OTHER, "exit code 1");

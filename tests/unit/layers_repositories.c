@@ -259,8 +259,10 @@ TEST(bad_sources)
 
 TEST(mmdebstrap_is_missing_or_broken)
 {
+	static const char broken[] = "#!/bin/sh\necho E: no such release >&2\nexit 1\n";
+
 	setup();
-	tap_spew("bin/mmdebstrap", "#!/bin/sh\necho E: no such release >&2\nexit 1\n", 49);
+	tap_spew("bin/mmdebstrap", broken, strlen(broken));
 	check_failure(false, ERR_OTHER, "E: no such release");
 	setenv("PATH", "/nowhere", 1);
 	check_failure(false, ERR_TOOL, "'mmdebstrap' is not installed");
