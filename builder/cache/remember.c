@@ -48,14 +48,12 @@ int cache_remember(struct cache *cache, const char *subject, const char *kind,
 	return json_write_file(path, record, false, err);
 }
 
-/* The value of the input with this name in a record, or NULL. */
-static const char *recorded(const json_t *inputs, const char *name)
+/* Several inputs may have one name, such as the arguments of a command line. These step through those of
+ * one name: the value at or behind *at, which moves on; NULL at the end. */
+static const char *next_recorded(const json_t *inputs, const char *name, size_t *at)
 {
-	json_t *pair;
-	size_t i;
-
-	json_array_foreach(inputs, i, pair)
-	{
+	while (*at < json_array_size(inputs)) {
+		const json_t *pair = json_array_get(inputs, (*at)++);
 		const char *n = json_string_value(json_array_get(pair, 0));
 
 		if (n && strcmp(n, name) == 0)
@@ -64,12 +62,43 @@ static const char *recorded(const json_t *inputs, const char *name)
 	return NULL;
 }
 
-static bool has_input(const struct cache_key *key, const char *name)
+static const char *next_input(const struct cache_key *key, const char *name, size_t *at)
 {
-	for (size_t i = 0; i < key->count; i++)
-		if (strcmp(key->items[i].name, name) == 0)
-			return true;
-	return false;
+	while (*at < key->count) {
+		const struct cache_input *input = &key->items[(*at)++];
+
+		if (strcmp(input->name, name) == 0)
+			return input->value;
+	}
+	return NULL;
+}
+
+/* True when all values of the name are the same as they were, in the same order. */
+static bool same_values(const json_t *inputs, const struct cache_key *key, const char *name)
+{
+	size_t at_old = 0, at_new = 0;
+	const char *old, *new;
+
+	do {
+		old = next_recorded(inputs, name, &at_old);
+		new = next_input(key, name, &at_new);
+		if ((old == NULL) != (new == NULL) || (old && strcmp(old, new) != 0))
+			return false;
+	} while (old);
+	return true;
+}
+
+/* True when only the order of names differs. */
+static bool same_order(const json_t *inputs, const struct cache_key *key)
+{
+	for (size_t i = 0; i < key->count; i++) {
+		const json_t *pair = json_array_get(inputs, i);
+		const char *name = json_string_value(json_array_get(pair, 0));
+
+		if (!name || strcmp(name, key->items[i].name) != 0)
+			return false;
+	}
+	return json_array_size(inputs) == key->count;
 }
 
 static void tell(struct str *text, size_t *count, const char *name, const char *what)
@@ -91,20 +120,31 @@ char *cache_why(struct cache *cache, const char *subject, const char *kind,
 	if (!json_is_array(inputs))
 		return mem_strdup("first run");
 	for (i = 0; i < key->count; i++) {
-		const char *old = recorded(inputs, key->items[i].name);
+		const char *name = key->items[i].name;
+		size_t before = 0, first = 0;
 
-		if (!old)
-			tell(&text, &count, key->items[i].name, "added");
-		else if (strcmp(old, key->items[i].value) != 0)
-			tell(&text, &count, key->items[i].name, "changed");
+		/* Once for all inputs of the name. */
+		next_input(key, name, &first);
+		if (first != i + 1)
+			continue;
+		if (!next_recorded(inputs, name, &before))
+			tell(&text, &count, name, "added");
+		else if (!same_values(inputs, key, name))
+			tell(&text, &count, name, "changed");
 	}
 	json_array_foreach(inputs, i, pair)
 	{
 		const char *name = json_string_value(json_array_get(pair, 0));
+		size_t at = 0, first = 0;
 
-		if (name && !has_input(key, name))
+		if (!name || next_input(key, name, &at))
+			continue;
+		next_recorded(inputs, name, &first);
+		if (first == i + 1)
 			tell(&text, &count, name, "removed");
 	}
+	if (count == 0 && !same_order(inputs, key))
+		tell(&text, &count, "order of the inputs", "changed");
 	if (count > NAMED_MAX)
 		str_addf(&text, "; and %zu more", count - NAMED_MAX);
 	return str_steal(&text);

@@ -113,6 +113,26 @@ TEST(why_names_what_changed)
 	cache_close(cache);
 }
 
+TEST(why_compares_inputs_of_one_name_in_order)
+{
+	struct cache *cache = open_here();
+	struct cache_key key CLEANUP(cache_key_free) = {0};
+	struct err err = {0};
+
+	cache_key_add(&key, "arg", "1");
+	cache_key_add(&key, "arg", "2");
+	cache_key_add(&key, "b", "3");
+	CHECK_OK(cache_remember(cache, "some/profile.yaml", "kind", &key, &err), &err);
+	check_why(cache, PAIRS("arg", "1", "arg", "2", "b", "3"), "");
+	check_why(cache, PAIRS("arg", "2", "arg", "1", "b", "3"), "arg changed");
+	check_why(cache, PAIRS("arg", "1", "b", "3"), "arg changed");
+	check_why(cache, PAIRS("arg", "1", "arg", "2", "arg", "4", "b", "3"), "arg changed");
+	check_why(cache, PAIRS("b", "3"), "arg removed");
+	check_why(cache, PAIRS("b", "3", "new", "1", "new", "2"), "new added; arg removed");
+	check_why(cache, PAIRS("b", "3", "arg", "1", "arg", "2"), "order of the inputs changed");
+	cache_close(cache);
+}
+
 TEST(why_counts_many_changes)
 {
 	struct cache *cache = open_here();
