@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define FORMAT_VERSION "1"
+#define FORMAT_VERSION "2"
 #define AGENT_MAX ((size_t)64 << 20)
 #define SOURCE_MAX ((size_t)256 << 20)
 #define UNIT_MAX ((size_t)256 << 10)
