@@ -207,7 +207,7 @@ static void help_options(const struct cli_option *table, struct str *text)
 {
 	for (const struct cli_option *o = table; o && o->name; o++) {
 		CLEANUP_FREE char *left = mem_printf(
-			"%s%c%s--%s%s%s", o->letter ? "-" : "  ", o->letter ? o->letter : ' ',
+			"%s%c%s--%s%s%s", o->letter ? "-" : "   ", o->letter ? o->letter : ' ',
 			o->letter ? ", " : "", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
 
 		str_addf(text, "  %-26s %s\n", left, o->help);

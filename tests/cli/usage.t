@@ -5,9 +5,10 @@
 requires jq
 
 run_ok 'ingot --help' "$INGOT" --help
-like "$out" '^Usage: ingot' 'help has a usage line'
+help=$out
+like "$help" '^Usage: ingot' 'help has a usage line'
 for verb in build plan validate explain schema inspect boot test cache; do
-    like "$out" "^  $verb " "help lists $verb"
+    like "$help" "^  $verb " "help lists $verb"
     run_ok "ingot $verb --help" "$INGOT" "$verb" --help
     like "$out" "^Usage: ingot $verb" "$verb has a usage line"
     run "$INGOT" help "$verb"
