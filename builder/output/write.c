@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pass over a disk: workers read chunks and compress them in any order, one thread per file
- * writes them in theirs. A ring of slots between them bounds the memory.
+ * writes them in theirs. Between them is a ring of slots; buffers, of which there are far fewer, are
+ * only for chunks that have content, so that a file can be ahead of another one over a long hole.
  */
 #include "output/output.h"
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/path.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -15,6 +17,7 @@
 
 #define CLUSTERS (OUTPUT_CHUNK / OUTPUT_CLUSTER)
 #define JOBS_MAX 256
+#define SLOTS 1024
 
 enum slot_state { SLOT_FREE, SLOT_WORKING, SLOT_READY };
 
@@ -22,7 +25,7 @@ struct slot {
 	enum slot_state state;
 	uint64_t index; /* of the chunk that it holds */
 	struct output_chunk chunk;
-	uint8_t *buffer;
+	uint8_t *buffer; /* NULL: no region has a part of the chunk */
 	void *prepared[OUTPUT_TARGETS_MAX];
 	size_t written; /* targets that have it */
 };
@@ -39,11 +42,12 @@ struct pass {
 	/* Guarded by lock. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct slot *slots;
-	size_t slot_count;
-	uint64_t next;   /* chunk for the next worker */
-	uint64_t done;   /* chunks that all targets have */
-	size_t finished; /* targets */
+	struct slot *slots;  /* SLOTS of them */
+	uint8_t **buffers;   /* those that no slot has */
+	size_t buffer_count; /* of them */
+	uint64_t next;       /* chunk for the next worker */
+	uint64_t done;       /* chunks that all targets have */
+	size_t finished;     /* targets */
 	bool failed;
 	struct err err; /* the first one */
 };
@@ -76,6 +80,13 @@ static size_t region_at(const struct region_list *regions, uint64_t offset)
 	return low;
 }
 
+static bool has_content(const struct region_list *regions, uint64_t chunk)
+{
+	size_t i = region_at(regions, chunk * OUTPUT_CHUNK);
+
+	return i < regions->count && regions->items[i].offset < (chunk + 1) * OUTPUT_CHUNK;
+}
+
 /* Reads the chunk into the slot's buffer; what no region covers is zero. */
 static int fill(const struct pass *pass, struct slot *slot, struct err *err)
 {
@@ -85,7 +96,7 @@ static int fill(const struct pass *pass, struct slot *slot, struct err *err)
 
 	end = regions->size - start < OUTPUT_CHUNK ? regions->size : start + OUTPUT_CHUNK;
 	slot->chunk = (struct output_chunk){.offset = start, .len = (size_t)(end - start)};
-	if (i == regions->count || regions->items[i].offset >= end)
+	if (!slot->buffer)
 		return 0;
 	for (; i < regions->count && regions->items[i].offset < end; i++) {
 		const struct region *r = &regions->items[i];
@@ -127,13 +138,16 @@ static void *run_worker(void *context)
 
 	pthread_mutex_lock(&pass->lock);
 	while (!pass->failed && pass->next < pass->chunks) {
-		struct slot *slot = &pass->slots[pass->next % pass->slot_count];
+		struct slot *slot = &pass->slots[pass->next % SLOTS];
+		bool content = has_content(pass->regions, pass->next);
 		int ret;
 
-		if (slot->state != SLOT_FREE) {
+		/* Buffers are given out in the order of the chunks: the writers wait for the first. */
+		if (slot->state != SLOT_FREE || (content && pass->buffer_count == 0)) {
 			pthread_cond_wait(&pass->changed, &pass->lock);
 			continue;
 		}
+		slot->buffer = content ? pass->buffers[--pass->buffer_count] : NULL;
 		slot->state = SLOT_WORKING;
 		slot->index = pass->next++;
 		pthread_mutex_unlock(&pass->lock);
@@ -157,7 +171,7 @@ static void *run_worker(void *context)
 /* Waits for a chunk; NULL when something failed. */
 static struct slot *wait_chunk(struct pass *pass, uint64_t index)
 {
-	struct slot *slot = &pass->slots[index % pass->slot_count];
+	struct slot *slot = &pass->slots[index % SLOTS];
 
 	pthread_mutex_lock(&pass->lock);
 	while (!pass->failed && !(slot->state == SLOT_READY && slot->index == index))
@@ -184,6 +198,8 @@ static int write_chunks(struct pass *pass, size_t target, struct err *err)
 		if (++slot->written == pass->count) {
 			slot->written = 0;
 			slot->state = SLOT_FREE;
+			if (slot->buffer)
+				pass->buffers[pass->buffer_count++] = MEM_STEAL(slot->buffer);
 			pass->done++;
 			pthread_cond_broadcast(&pass->changed);
 		}
@@ -215,9 +231,7 @@ static void *run_writer(void *context)
 }
 
 /* Starts all threads, reports progress until the last file is complete, joins them. */
-static void run_threads(struct pass *pass, unsigned jobs,
-			void (*progress)(uint64_t done, uint64_t total, void *context),
-			void *context)
+static void run_threads(struct pass *pass, unsigned jobs, const struct output_watch *watch)
 {
 	pthread_t workers[JOBS_MAX];
 	struct writer writers[OUTPUT_TARGETS_MAX];
@@ -242,13 +256,13 @@ static void run_threads(struct pass *pass, unsigned jobs,
 	while (!pass->failed && pass->finished < pass->count) {
 		uint64_t done = pass->done;
 
-		if (progress && done != shown) {
+		if (watch && watch->progress && done != shown) {
 			uint64_t bytes = done * OUTPUT_CHUNK;
 
 			shown = done;
 			pthread_mutex_unlock(&pass->lock);
-			progress(bytes < pass->regions->size ? bytes : pass->regions->size,
-				 pass->regions->size, context);
+			watch->progress(bytes < pass->regions->size ? bytes : pass->regions->size,
+					pass->regions->size, watch->context);
 			pthread_mutex_lock(&pass->lock);
 			continue;
 		}
@@ -297,28 +311,41 @@ static int open_targets(struct pass *pass, struct err *err)
 	return 0;
 }
 
-/* Gives all files their names, or none of them. */
+/* Gives all files their names, or none of them. Their data are synced already, so there is little time
+ * between the first and the last in which a kill could leave only some of them. */
 static int rename_targets(struct pass *pass, struct err *err)
 {
-	for (size_t i = 0; i < pass->count; i++) {
-		if (outfile_finish(&pass->files[i], !pass->targets[i].options.no_sync, err) == 0)
-			continue;
-		while (i-- > 0)
-			unlink(pass->targets[i].path);
-		return -1;
+	size_t renamed = 0;
+
+	while (renamed < pass->count && outfile_finish(&pass->files[renamed], false, err) == 0)
+		renamed++;
+	if (renamed == pass->count) {
+		size_t synced = 0;
+
+		while (synced < pass->count &&
+		       (pass->targets[synced].options.no_sync ||
+			path_sync_parent(pass->targets[synced].path, err) == 0))
+			synced++;
+		if (synced == pass->count)
+			return 0;
 	}
-	return 0;
+	while (renamed-- > 0)
+		unlink(pass->targets[renamed].path);
+	return -1;
 }
 
 static void free_pass(struct pass *pass)
 {
-	for (size_t s = 0; s < pass->slot_count; s++) {
+	for (size_t s = 0; s < SLOTS; s++) {
 		for (size_t i = 0; i < pass->count; i++)
 			if (pass->slots[s].prepared[i] && pass->targets[i].format->drop)
 				pass->targets[i].format->drop(pass->slots[s].prepared[i]);
 		free(pass->slots[s].buffer);
 	}
 	free(pass->slots);
+	while (pass->buffer_count > 0)
+		free(pass->buffers[--pass->buffer_count]);
+	free(pass->buffers);
 	for (size_t i = 0; i < pass->count; i++) {
 		if (pass->sinks[i])
 			pass->targets[i].format->close(pass->sinks[i]);
@@ -329,8 +356,7 @@ static void free_pass(struct pass *pass)
 }
 
 int output_write_all(const struct region_list *regions, const struct output_target *targets,
-		     size_t count, unsigned jobs,
-		     void (*progress)(uint64_t done, uint64_t total, void *context), void *context,
+		     size_t count, unsigned jobs, const struct output_watch *watch,
 		     struct output_result *results, struct err *err)
 {
 	struct pass pass = {.regions = regions, .targets = targets, .count = count};
@@ -343,20 +369,23 @@ int output_write_all(const struct region_list *regions, const struct output_targ
 	jobs = jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : jobs;
 	pass.results = results;
 	pass.chunks = (regions->size + OUTPUT_CHUNK - 1) / OUTPUT_CHUNK;
-	pass.slot_count = 2 * (size_t)jobs + 4;
-	pass.slots = mem_alloc_array(pass.slot_count, sizeof(*pass.slots));
-	for (size_t i = 0; i < pass.slot_count; i++)
-		pass.slots[i].buffer = mem_alloc(OUTPUT_CHUNK);
+	pass.slots = mem_alloc_array(SLOTS, sizeof(*pass.slots));
+	pass.buffers = mem_alloc_array(2 * (size_t)jobs + 4, sizeof(*pass.buffers));
+	while (pass.buffer_count < 2 * (size_t)jobs + 4)
+		pass.buffers[pass.buffer_count++] = mem_alloc(OUTPUT_CHUNK);
 	for (size_t i = 0; i < count; i++)
 		pass.files[i] = OUTFILE_NONE;
 	pthread_mutex_init(&pass.lock, NULL);
 	pthread_cond_init(&pass.changed, NULL);
 	if (open_targets(&pass, err) == 0) {
-		run_threads(&pass, jobs, progress, context);
-		if (!pass.failed)
+		run_threads(&pass, jobs, watch);
+		if (pass.failed) {
+			if (err)
+				*err = pass.err;
+		} else if (!watch || !watch->complete ||
+			   watch->complete(results, watch->context, err) == 0) {
 			ret = rename_targets(&pass, err);
-		else if (err)
-			*err = pass.err;
+		}
 	}
 	free_pass(&pass);
 	return ret;
