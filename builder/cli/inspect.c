@@ -49,12 +49,18 @@ static void print_system(const json_t *image)
 {
 	const json_t *release = json_object_get(image, "os_release");
 	const json_t *packages = json_object_get(image, "packages");
+	const json_t *root = json_object_get(image, "root");
 
 	print_line("image", json_member_string(release, "IMAGE_ID"));
 	print_line("version", json_member_string(release, "IMAGE_VERSION"));
 	print_line("system", json_member_string(release, "PRETTY_NAME"));
 	print_line("kernel", json_member_string(image, "kernel"));
 	print_line("root hash", json_member_string(image, "root_hash"));
+	if (json_is_object(root))
+		printf("%-13ssquashfs, %s, blocks of %llu KiB, %llu inodes\n", "root",
+		       json_member_string(root, "compression"),
+		       (unsigned long long)number(root, "block") / 1024,
+		       (unsigned long long)number(root, "inodes"));
 	if (json_is_integer(packages))
 		printf("%-13s%lld\n", "packages", (long long)json_integer_value(packages));
 	if (json_is_true(json_object_get(image, "verified")))

@@ -12,6 +12,7 @@
 #include "disk/gpt.h"
 #include "disk/plan.h"
 #include "disk/slice.h"
+#include "disk/squashread.h"
 #include "disk/uki.h"
 #include "disk/verity.h"
 #include "output/image.h"
@@ -24,6 +25,7 @@
 #define UKI_FOLDER "EFI/Linux"
 #define UKI_MAX 64
 #define PROBLEMS_MAX 32
+#define STATUS_MAX ((size_t)64 << 20)
 
 struct inspect {
 	struct image *image;
@@ -307,6 +309,53 @@ static int add_esp(struct inspect *in, struct err *err)
 	return 0;
 }
 
+/* Installed packages in the database of dpkg. */
+static json_int_t count_packages(const char *status)
+{
+	json_int_t count = 0;
+
+	for (const char *line = status, *end; *line; line = *end ? end + 1 : end) {
+		CLEANUP_FREE char *text = NULL;
+
+		end = line + strcspn(line, "\n");
+		if (!str_has_prefix(line, "Status: "))
+			continue;
+		text = mem_strndup(line, (size_t)(end - line));
+		count += str_has_suffix(text, " ok installed");
+	}
+	return count;
+}
+
+static void add_root(struct inspect *in, unsigned number)
+{
+	CLEANUP(squashread_cleanup) struct squashread *fs = NULL;
+	CLEANUP_FREE char *status = NULL;
+	struct squashread_info info;
+	struct err problem = {0};
+	json_t *root = json_object();
+	size_t len;
+
+	for (size_t i = 0; i < in->gpt.count && !fs; i++)
+		if (in->gpt.items[i].number == number)
+			fs = squashread_open(in->image, in->gpt.items[i].offset,
+					     in->gpt.items[i].size, &problem);
+	if (!fs) {
+		add_problem(in, problem.msg);
+		json_decref(root);
+		return;
+	}
+	squashread_get_info(fs, &info);
+	set(root, "compression", json_string(info.compression));
+	set(root, "block", json_integer(info.block));
+	set(root, "inodes", json_integer((json_int_t)info.inodes));
+	set(in->value, "root", root);
+	/* A link to /usr/lib/sysimage in our images. */
+	if (squashread_file(fs, "/var/lib/dpkg/status", STATUS_MAX, &status, &len, &problem) < 0)
+		add_problem(in, problem.msg);
+	else if (status)
+		set(in->value, "packages", json_integer(count_packages(status)));
+}
+
 /* The values of the image are those of its first entry that has a root. */
 static void add_summary(struct inspect *in)
 {
@@ -323,6 +372,8 @@ static void add_summary(struct inspect *in)
 	}
 	for (i = 0; best && i < ARRAY_SIZE(keys); i++)
 		json_object_set(in->value, keys[i], json_object_get(best, keys[i]));
+	if (best && json_is_integer(json_object_get(best, "root")))
+		add_root(in, (unsigned)json_integer_value(json_object_get(best, "root")));
 	json_array_foreach(in->entries, i, entry)
 	{
 		json_object_del(entry, "os_release");
@@ -347,6 +398,7 @@ static int inspect_all(struct inspect *in, const char *path, struct err *err)
 	set(in->value, "root_hash", NULL);
 	set(in->value, "kernel", NULL);
 	set(in->value, "os_release", NULL);
+	set(in->value, "root", NULL);
 	set(in->value, "packages", NULL);
 	set(in->value, "verified", NULL);
 	add_table(in);

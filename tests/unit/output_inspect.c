@@ -30,8 +30,10 @@ static int make_root(uint64_t *ret_size)
 	struct err err = {0};
 	int fd;
 
-	CHECK_OK(RUN(NULL, &err, "mkdir", "-p", "root/usr/lib/sysimage/dpkg"), &err);
+	CHECK_OK(RUN(NULL, &err, "mkdir", "-p", "root/usr/lib/sysimage/dpkg", "root/var/lib"),
+		 &err);
 	tap_spew("root/usr/lib/sysimage/dpkg/status", status, strlen(status));
+	CHECK_INT(symlink("../../usr/lib/sysimage/dpkg", "root/var/lib/dpkg"), 0);
 	fill_random(noise, sizeof(noise), 5);
 	tap_spew("root/noise", noise, sizeof(noise));
 	CHECK_OK(RUN(NULL, &err, "mksquashfs", "root", "squash", "-quiet", "-no-progress",
@@ -109,7 +111,7 @@ static void make_image(void)
 	disk_input.root = &roots;
 	disk_input.verity = &trees;
 	CHECK_OK(disk_plan(&disk_input, &disk, &err), &err);
-	CHECK_OK(output_write_all(&disk.regions, targets, 2, 2, NULL, NULL, results, &err), &err);
+	CHECK_OK(output_write_all(&disk.regions, targets, 2, 2, NULL, results, &err), &err);
 	tree_at = disk.parts[1].entry.offset;
 	root_at = disk.parts[2].entry.offset;
 }
@@ -126,6 +128,8 @@ static void check_image(const char *path, const char *format)
 	CHECK_STR(json_member_string(v, "kernel"), "6.12.1-test");
 	CHECK(json_is_true(json_object_get(v, "verified")));
 	CHECK_INT(json_integer_value(json_object_get(v, "size")), 101 * MIB);
+	CHECK_INT(json_integer_value(json_object_get(v, "packages")), 2);
+	CHECK_STR(json_member_string(json_object_get(v, "root"), "compression"), "zstd");
 	CHECK_STR(json_member_string(json_object_get(v, "os_release"), "PRETTY_NAME"),
 		  "Debian \"trixie\"");
 	CHECK_STR(json_member_string(json_object_get(v, "os_release"), "IMAGE_VERSION"), "1.0");
