@@ -17,6 +17,15 @@ void fd_close(int *fd);
 
 #define CLEANUP_FD CLEANUP(fd_close)
 
+/* Moves a descriptor out of a variable that has a cleanup attribute. */
+static inline int fd_steal(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
 /* Writes all of the bytes at the current position; name is for the message. Blocks. */
 int fd_write(int fd, const void *bytes, size_t len, const char *name, struct err *err);
 

@@ -130,8 +130,7 @@ int store_lock(const struct cache *cache, const char *name, bool wait, int *ret_
 		if (fstat(fd, &at_fd) < 0 || stat(path, &at_path) < 0 ||
 		    at_fd.st_ino != at_path.st_ino || at_fd.st_dev != at_path.st_dev)
 			continue;
-		*ret_fd = fd;
-		fd = -1;
+		*ret_fd = fd_steal(&fd);
 		return 0;
 	}
 }
@@ -189,8 +188,7 @@ static bool hold(struct cache *cache, const char *path)
 	/* "Used now" for gc; a cache that is not ours to write to has no gc either. */
 	(void)futimens(fd, NULL);
 	pthread_mutex_lock(&cache->mutex);
-	VEC_ADD(cache->held, cache->held_count, cache->held_room, fd);
-	fd = -1;
+	VEC_ADD(cache->held, cache->held_count, cache->held_room, fd_steal(&fd));
 	pthread_mutex_unlock(&cache->mutex);
 	return true;
 }

@@ -75,9 +75,13 @@ static int add_package(struct paragraph *p, json_t *list, struct err *err)
 	return 0;
 }
 
+struct row {
+	json_t *value; /* borrowed */
+};
+
 static int compare_rows(const void *a, const void *b)
 {
-	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+	const json_t *x = ((const struct row *)a)->value, *y = ((const struct row *)b)->value;
 	int order = strcmp(json_member_string(x, "name"), json_member_string(y, "name"));
 
 	return order ? order
@@ -88,14 +92,14 @@ static int compare_rows(const void *a, const void *b)
 static json_t *sorted(const json_t *list)
 {
 	size_t count = json_array_size(list);
-	CLEANUP_FREE json_t **rows = mem_alloc_array(count, sizeof(*rows));
+	CLEANUP_FREE struct row *rows = mem_alloc_array(count, sizeof(*rows));
 	json_t *ret = json_array();
 
 	for (size_t i = 0; i < count; i++)
-		rows[i] = json_array_get(list, i);
+		rows[i].value = json_array_get(list, i);
 	qsort(rows, count, sizeof(*rows), compare_rows);
 	for (size_t i = 0; i < count; i++)
-		json_array_append(ret, rows[i]);
+		json_array_append(ret, rows[i].value);
 	return ret;
 }
 

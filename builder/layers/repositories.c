@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/proc.h"
-#include "layers/sandbox.h"
 #include "net/http.h"
 
 #include <errno.h>
@@ -350,8 +349,12 @@ static json_t *open_record(struct cache *cache, const struct profile *profile, b
 	struct digest d;
 	json_t *lines;
 
-	if (!program)
-		return sandbox_check(err) < 0 ? NULL : NULL;
+	if (!program) {
+		err_set(err, ERR_TOOL,
+			"cannot learn the repositories: 'mmdebstrap' is not installed");
+		err_hint(err, "install the package mmdebstrap");
+		return NULL;
+	}
 	if (digest_file(program, &d, err) < 0)
 		return NULL;
 	*ret_path = record_path(cache, profile, &d);

@@ -195,8 +195,7 @@ int sandbox_open(const struct cache *cache, struct sandbox *box, struct err *err
 		if (fchmod(fd, 0711) < 0)
 			return err_sys(err, errno, "cannot change the mode of '%s'", dir);
 		box->dir = MEM_STEAL(dir);
-		box->lock_fd = fd;
-		fd = -1;
+		box->lock_fd = fd_steal(&fd);
 		return 0;
 	}
 }
