@@ -7,33 +7,39 @@
 
 #include <stdint.h>
 
+/* Reads 16 bits, little-endian, at any address. */
 static inline uint16_t get_le16(const uint8_t *p)
 {
 	return (uint16_t)(p[0] | p[1] << 8);
 }
 
+/* Reads 32 bits, little-endian, at any address. */
 static inline uint32_t get_le32(const uint8_t *p)
 {
 	return get_le16(p) | (uint32_t)get_le16(p + 2) << 16;
 }
 
+/* Reads 64 bits, little-endian, at any address. */
 static inline uint64_t get_le64(const uint8_t *p)
 {
 	return get_le32(p) | (uint64_t)get_le32(p + 4) << 32;
 }
 
+/* Writes 16 bits, little-endian, at any address. */
 static inline void put_le16(uint8_t *p, uint16_t v)
 {
 	p[0] = (uint8_t)v;
 	p[1] = (uint8_t)(v >> 8);
 }
 
+/* Writes 32 bits, little-endian, at any address. */
 static inline void put_le32(uint8_t *p, uint32_t v)
 {
 	put_le16(p, (uint16_t)v);
 	put_le16(p + 2, (uint16_t)(v >> 16));
 }
 
+/* Writes 64 bits, little-endian, at any address. */
 static inline void put_le64(uint8_t *p, uint64_t v)
 {
 	put_le32(p, (uint32_t)v);
