@@ -9,7 +9,6 @@
 
 #include <sqfs/data_reader.h>
 #include <sqfs/dir.h>
-#include <sqfs/dir_reader.h>
 #include <sqfs/error.h>
 #include <sqfs/id_table.h>
 #include <sqfs/inode.h>
@@ -100,16 +99,24 @@ static int make_compressor(struct squashread *r, struct err *err)
 
 static int open_parts(struct squashread *r, struct err *err)
 {
+	uint64_t entries_end;
 	int e = sqfs_super_read(&r->super, &r->file.base);
 
 	if (e)
 		return squashread_damaged(r, e, err);
 	if (check_super(r, err) < 0 || make_compressor(r, err) < 0)
 		return -1;
+	entries_end = r->super.id_table_start;
+	if (r->super.fragment_table_start < entries_end)
+		entries_end = r->super.fragment_table_start;
 	r->ids = sqfs_id_table_create(0);
-	r->dirs = sqfs_dir_reader_create(&r->super, r->compressor, &r->file.base, 0);
+	r->inodes =
+		sqfs_meta_reader_create(&r->file.base, r->compressor, r->super.inode_table_start,
+					r->super.directory_table_start);
+	r->entries = sqfs_meta_reader_create(&r->file.base, r->compressor,
+					     r->super.directory_table_start, entries_end);
 	r->data = sqfs_data_reader_create(&r->file.base, r->super.block_size, r->compressor, 0);
-	if (!r->ids || !r->dirs || !r->data)
+	if (!r->ids || !r->inodes || !r->entries || !r->data)
 		return squashread_damaged(r, SQFS_ERROR_ALLOC, err);
 	e = sqfs_id_table_read(r->ids, &r->file.base, &r->super, r->compressor);
 	if (e == 0)
@@ -144,7 +151,8 @@ void squashread_close(struct squashread *r)
 	if (!r)
 		return;
 	sqfs_destroy(r->data);
-	sqfs_destroy(r->dirs);
+	sqfs_destroy(r->entries);
+	sqfs_destroy(r->inodes);
 	sqfs_destroy(r->ids);
 	sqfs_destroy(r->compressor);
 	free(r);
@@ -164,15 +172,22 @@ static bool is_dir(const sqfs_inode_generic_t *inode)
 static int find_child(struct squashread *r, const sqfs_inode_generic_t *dir, const char *name,
 		      sqfs_inode_generic_t **ret, struct err *err)
 {
-	int e = sqfs_dir_reader_open_dir(r->dirs, dir, 0);
+	sqfs_readdir_state_t state;
+	sqfs_dir_entry_t *entry;
+	bool found = false;
+	uint64_t ref;
+	int more = 1;
 
-	if (e == 0)
-		e = sqfs_dir_reader_find(r->dirs, name);
-	if (e == SQFS_ERROR_NO_ENTRY)
-		return 0;
-	if (e == 0)
-		e = sqfs_dir_reader_get_inode(r->dirs, ret);
-	return e ? squashread_damaged(r, e, err) : 1;
+	if (squashread_open_dir(r, dir, &state, err) < 0)
+		return -1;
+	while (!found) {
+		more = squashread_next(r, &state, &entry, &ref, err);
+		if (more <= 0)
+			return more;
+		found = strcmp((const char *)entry->name, name) == 0;
+		sqfs_free(entry);
+	}
+	return squashread_get_inode(r, ref, ret, err) < 0 ? -1 : 1;
 }
 
 static uint32_t link_count(const sqfs_inode_generic_t *inode)
@@ -299,14 +314,13 @@ static int resolve(struct squashread *r, const char *path, sqfs_inode_generic_t 
 {
 	CLEANUP_FREE struct route *route = mem_alloc(sizeof(*route));
 	char name[SQFS_MAX_DIR_ENT + 1];
-	int e, found = 1;
+	int found = 1;
 
 	if (strlen(path) >= SQUASHREAD_PATH)
 		return 0;
 	strcpy(route->left, path);
-	e = sqfs_dir_reader_get_root_inode(r->dirs, &route->stack[0]);
-	if (e)
-		return squashread_damaged(r, e, err);
+	if (squashread_get_inode(r, r->super.root_inode_ref, &route->stack[0], err) < 0)
+		return -1;
 	route->depth = 1;
 	while (found == 1 && strspn(route->left, "/") < strlen(route->left))
 		found = next_name(route, name) ? route_step(r, route, name, err) : 0;

@@ -9,6 +9,8 @@
 #include "disk/squashfs_parts.h"
 #include "disk/squashread.h"
 
+#include <sqfs/meta_reader.h>
+
 #define SQUASHREAD_DEPTH 256 /* folders in each other, at most */
 #define SQUASHREAD_PATH 8192 /* bytes, with what links add to it */
 
@@ -20,13 +22,26 @@ struct squashread {
 	struct squashread_info info;
 	sqfs_compressor_t *compressor;
 	sqfs_id_table_t *ids;
-	sqfs_dir_reader_t *dirs;
+	sqfs_meta_reader_t *inodes, *entries;
 	sqfs_data_reader_t *data;
 };
 
 /* Sets err for a libsquashfs error number: the image's own error, or ERR_VERIFY as all else is the fault
  * of the file system. Returns -1. */
 int squashread_damaged(struct squashread *reader, int number, struct err *err);
+
+/* Reads the inode at ref; the caller frees it with sqfs_free. */
+int squashread_get_inode(struct squashread *reader, uint64_t ref, sqfs_inode_generic_t **ret,
+			 struct err *err);
+
+/* Goes to the start of a folder. */
+int squashread_open_dir(struct squashread *reader, const sqfs_inode_generic_t *dir,
+			sqfs_readdir_state_t *state, struct err *err);
+
+/* Reads the next entry (the caller frees it with sqfs_free) and where its inode is. Returns 1, or 0 at the
+ * end, or -1. */
+int squashread_next(struct squashread *reader, sqfs_readdir_state_t *state, sqfs_dir_entry_t **ret,
+		    uint64_t *ret_ref, struct err *err);
 
 /* Fills in all but target; ERR_VERIFY when the inode makes no sense. */
 int squashread_fill_stat(struct squashread *reader, const sqfs_inode_generic_t *inode,

@@ -9,7 +9,6 @@
 #include "base/str.h"
 
 #include <sqfs/dir.h>
-#include <sqfs/dir_reader.h>
 #include <sqfs/error.h>
 #include <sqfs/inode.h>
 
@@ -28,7 +27,7 @@ struct walk {
 	void *context;
 };
 
-/* What a folder contains, read at once, as the directory reader is at one place only. */
+/* What a folder contains, read at once, as there is one reader of folders. */
 struct listing {
 	struct listed {
 		sqfs_dir_entry_t *entry;
@@ -58,20 +57,24 @@ static bool name_is_good(const sqfs_dir_entry_t *entry)
 static int list(struct walk *w, const sqfs_inode_generic_t *dir, struct listing *ret,
 		struct err *err)
 {
-	int e = sqfs_dir_reader_open_dir(w->r->dirs, dir, 0);
+	sqfs_readdir_state_t state;
+	uint64_t ref;
+	int more;
 
-	while (e == 0) {
+	if (squashread_open_dir(w->r, dir, &state, err) < 0)
+		return -1;
+	for (;;) {
 		struct listed item = {0};
 
-		e = sqfs_dir_reader_read(w->r->dirs, &item.entry);
-		if (e)
-			break;
-		e = sqfs_dir_reader_get_inode(w->r->dirs, &item.inode);
+		more = squashread_next(w->r, &state, &item.entry, &ref, err);
+		if (more <= 0)
+			return more;
 		VEC_ADD(ret->items, ret->count, ret->room, item);
-		if (e == 0 && (!name_is_good(item.entry) || ++w->entries > TREE_NODES_MAX))
-			e = SQFS_ERROR_CORRUPTED;
+		if (!name_is_good(item.entry) || ++w->entries > TREE_NODES_MAX)
+			return squashread_damaged(w->r, SQFS_ERROR_CORRUPTED, err);
+		if (squashread_get_inode(w->r, ref, &ret->items[ret->count - 1].inode, err) < 0)
+			return -1;
 	}
-	return e < 0 ? squashread_damaged(w->r, e, err) : 0;
 }
 
 static int walk_inode(struct walk *w, const sqfs_inode_generic_t *inode, size_t depth,
@@ -129,12 +132,12 @@ int squashread_walk(struct squashread *r,
 	CLEANUP_FREE struct walk *w = mem_alloc(sizeof(*w));
 	CLEANUP_FREE uint8_t *seen = mem_alloc((size_t)r->info.inodes / 8 + 1);
 	sqfs_inode_generic_t *root = NULL;
-	int e = sqfs_dir_reader_get_root_inode(r->dirs, &root);
+	int result;
 
-	if (e)
-		return squashread_damaged(r, e, err);
+	if (squashread_get_inode(r, r->super.root_inode_ref, &root, err) < 0)
+		return -1;
 	*w = (struct walk){.r = r, .seen = seen, .path = "/", .visit = visit, .context = context};
-	e = walk_inode(w, root, 0, err);
+	result = walk_inode(w, root, 0, err);
 	sqfs_free(root);
-	return e;
+	return result;
 }
