@@ -160,8 +160,9 @@ struct index_reader {
 
 static int broken(const struct index_reader *r, const char *why, struct err *err)
 {
-	return err_set(err, ERR_VERIFY, "cannot read the index of %s: line %lu: %s", r->origin,
-		       r->line, why);
+	err_set(err, ERR_VERIFY, "cannot read the index of %s: line %lu: %s", r->origin, r->line,
+		why);
+	return -1;
 }
 
 /* Reads a number that ends at the byte stop, which is skipped. */
@@ -372,7 +373,7 @@ static void end_xattrs(struct index_reader *r)
 {
 	size_t bytes = r->xattr_count * sizeof(r->xattrs[0]);
 
-	if (!r->xattr_count)
+	if (!r->last || !r->xattr_count)
 		return;
 	r->last->inode->xattrs = mem_arena_alloc(r->tree->arena, bytes);
 	memcpy(r->last->inode->xattrs, r->xattrs, bytes);

@@ -9,7 +9,6 @@
 #include "tree/node.h"
 #include "tree/overlay.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define FORM "expected 'PATH MODE OWNER GROUP'"
@@ -31,8 +30,9 @@ struct entry {
 
 static int fault(const struct manifest *m, const char *at, struct err *err, const char *why)
 {
-	return err_set(err, ERR_PROFILE, "%s:%u:%u: error: %s", m->file, m->line,
-		       (unsigned)(at - m->start) + 1, why);
+	err_set(err, ERR_PROFILE, "%s:%u:%u: error: %s", m->file, m->line,
+		(unsigned)(at - m->start) + 1, why);
+	return -1;
 }
 
 /* Cuts the last three words off; the rest is the path. */
@@ -82,8 +82,24 @@ static int parse_mode(const struct manifest *m, const struct entry *e, uint32_t 
 	return 0;
 }
 
-/* Looks "name:password:number" up in a passwd or group file. Returns 1 when it is there. */
-static int find_name(const char *text, const char *name, size_t len, uint32_t *ret)
+/* Reads len digits; the largest number is no owner but stands for "leave as it is" in chown(2). */
+static bool parse_number(const char *digits, size_t len, uint32_t *ret)
+{
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (digits[i] < '0' || digits[i] > '9')
+			return false;
+		number = number * 10 + (uint64_t)(digits[i] - '0');
+		if (number >= UINT32_MAX)
+			return false;
+	}
+	*ret = (uint32_t)number;
+	return len > 0;
+}
+
+/* Looks "name:password:number:" up in a passwd or group file. */
+static bool find_name(const char *text, const char *name, size_t len, uint32_t *ret)
 {
 	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
 		const char *colon;
@@ -92,9 +108,9 @@ static int find_name(const char *text, const char *name, size_t len, uint32_t *r
 		if (strncmp(line, name, len) != 0 || line[len] != ':')
 			continue;
 		colon = strchr(line + len + 1, ':');
-		return colon && sscanf(colon + 1, "%u", ret) == 1;
+		return colon && parse_number(colon + 1, strcspn(colon + 1, ":\n"), ret);
 	}
-	return 0;
+	return false;
 }
 
 static int parse_owner(const struct manifest *m, const struct entry *e, int word, uint32_t *ret,
@@ -104,15 +120,11 @@ static int parse_owner(const struct manifest *m, const struct entry *e, int word
 	CLEANUP_FREE char *text = NULL, *why = NULL;
 	size_t len = e->len[word], text_len;
 	const struct tree_node *node;
-	uint64_t number = 0;
 
 	if (strspn(name, "0123456789") >= len) {
-		for (size_t i = 0; i < len && number <= UINT32_MAX; i++)
-			number = number * 10 + (uint64_t)(name[i] - '0');
-		if (number >= UINT32_MAX)
-			return fault(m, name, err, "the number of an owner is less than 2^32 - 1");
-		*ret = (uint32_t)number;
-		return 0;
+		if (parse_number(name, len, ret))
+			return 0;
+		return fault(m, name, err, "the number of an owner is less than 2^32 - 1");
 	}
 	*ret = 0;
 	if (!m->base || (len == 4 && strncmp(name, "root", 4) == 0))

@@ -203,8 +203,8 @@ struct tree_inode *node_copy_inode(struct tree *tree, const struct tree_inode *f
 		inode->type == TREE_SYMLINK ? mem_arena_strdup(tree->arena, from->target) : NULL;
 	if (from->xattr_count)
 		copy_xattrs(tree, inode, from);
-	if (strcmp(tree->origin, origin) != 0)
-		tree->origin = mem_arena_strdup(tree->arena, origin);
+	if (!tree->origin || strcmp(tree->origin, origin) != 0)
+		tree->origin = mem_arena_strndup(tree->arena, origin, strlen(origin));
 	inode->origin = tree->origin;
 	return inode;
 }

@@ -44,7 +44,8 @@ static void check_mode(const struct tree *tree, const char *path, unsigned mode,
 static struct tree *image(void)
 {
 	static const char passwd[] = "root:x:0:0::/root:/bin/sh\ndb:x:104:110::/:/bin/false\n"
-				     "dbx:x:105:111::/:/bin/false\nbroken:x\n";
+				     "dbx:x:105:111::/:/bin/false\nbroken:x\n"
+				     "huge:x:4294967295:0::/:/bin/false\n";
 	static const char group[] = "root:x:0:\ndb:x:110:\nadm:x:4:db\n";
 	struct tree *tree = tree_new();
 	struct tree_xattr xattr = {"user.a", "b", 1};
@@ -160,6 +161,7 @@ TEST(mistakes_are_shown_where_they_are)
 		{"etc u+x 0 0", ":1:5: error: "},
 		{"etc 755 nobody 0", ":1:9: error: no user 'nobody' in /etc/passwd of the image"},
 		{"etc 755 broken 0", ":1:9: error: no user 'broken' in /etc/passwd of the image"},
+		{"etc 755 huge 0", ":1:9: error: no user 'huge' in /etc/passwd of the image"},
 		{"etc 755 d 0", ":1:9: error: no user 'd' in /etc/passwd of the image"},
 		{"etc 755 0 dbx", ":1:11: error: no group 'dbx' in /etc/group of the image"},
 		{"etc 755 4294967295 0", ":1:9: error: the number of an owner is less than"},
