@@ -2,22 +2,19 @@
 /*
  * ingot build: profiles in, images out.
  */
-#include "cli/cli.h"
+#include "cli/profiles.h"
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "build.h"
 
 #include <stdint.h>
 #include <stdio.h>
 
 static const struct cli_option options[] = {
-	{"output", 'o', "DIR", "where images go: DIR/NAME/ (default: out)"},
 	{"format", 'f', "LIST", "formats, such as raw,qcow2 (default: what the profile says)"},
-	{"set", 's', "KEY=VALUE", "override a value of the profile; may be repeated"},
-	{"offline", 0, NULL, "ask no repository: use what the cache holds"},
+	CLI_BUILD_OPTIONS,
 	{0},
 };
 
@@ -45,21 +42,8 @@ static int run(const struct cli *cli, const struct cli_args *args, struct err *e
 {
 	CLEANUP(strv_free) struct strv set = {0};
 	CLEANUP_JSON json_t *manifests = NULL;
-	const char *out = cli_get(args, "output");
-	struct build_options build = {
-		.profiles = args->operands,
-		.search = cli->search,
-		.formats = cli_get(args, "format"),
-		.out = out ? out : "out",
-		.cache = cli->cache,
-		.data = cli->data,
-		.programs = cli->programs,
-		.jobs = cli->jobs,
-		.offline = cli_has(args, "offline"),
-	};
+	const struct build_options build = cli_build_options(cli, args, args->operands, &set);
 
-	cli_get_all(args, "set", &set);
-	build.set = (const char *const *)set.items;
 	if (build_run(&build, &manifests, err) < 0)
 		return -1;
 	if (!cli->json && log_verbosity() >= 0)

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/size.h"
-#include "build.h"
+#include "cli/profiles.h"
 #include "cache/cache.h"
 #include "vm/probe.h"
 
@@ -52,20 +52,9 @@ static int build_image(const struct cli *cli, const struct cli_args *args, const
 	CLEANUP(strv_free) struct strv set = {0};
 	CLEANUP_JSON json_t *manifests = NULL;
 	const char *profiles[] = {operand, NULL};
-	const char *out = cli_get(args, "output"), *file, *folder;
-	struct build_options build = {
-		.profiles = profiles,
-		.search = cli->search,
-		.out = out ? out : "out",
-		.cache = cli->cache,
-		.data = cli->data,
-		.programs = cli->programs,
-		.jobs = cli->jobs,
-		.offline = cli_has(args, "offline"),
-	};
+	const struct build_options build = cli_build_options(cli, args, profiles, &set);
+	const char *file, *folder;
 
-	cli_get_all(args, "set", &set);
-	build.set = (const char *const *)set.items;
 	if (build_run(&build, &manifests, err) < 0)
 		return -1;
 	machine->manifest = json_incref(json_array_get(manifests, 0));

@@ -8,21 +8,16 @@
 
 #include "base/err.h"
 #include "base/json.h"
-#include "cli/cli.h"
+#include "cli/profiles.h"
 #include "vm/tools.h"
 #include "vm/vm.h"
 
 /* Rows for the option tables of both verbs. */
-#define CLI_MACHINE_OPTIONS                                                                     \
-	{"memory", 'm', "MIB", "memory of the machine (default: 2048)"},                        \
-		{"smp", 0, "N", "processors of the machine (default: 2)"},                      \
-		{"disk", 0, "SIZE", "size of its disk (default: 8G more than the image)"},      \
-		{"kvm", 0, "WHEN", "auto (when it works), on or off"},                          \
-		{"output", 'o', "DIR", "where an image is built to: DIR/NAME/ (default: out)"}, \
-		{"set", 's', "KEY=VALUE", "override a value of the profile; may be repeated"},  \
-	{                                                                                       \
-		"offline", 0, NULL, "ask no repository: use what the cache holds"               \
-	}
+#define CLI_MACHINE_OPTIONS                                                                \
+	{"memory", 'm', "MIB", "memory of the machine (default: 2048)"},                   \
+		{"smp", 0, "N", "processors of the machine (default: 2)"},                 \
+		{"disk", 0, "SIZE", "size of its disk (default: 8G more than the image)"}, \
+		{"kvm", 0, "WHEN", "auto (when it works), on or off"}, CLI_BUILD_OPTIONS
 
 struct cli_machine {
 	struct vm_tools tools;

@@ -2,21 +2,18 @@
 /*
  * ingot plan: what a build would do and why.
  */
-#include "cli/cli.h"
+#include "cli/profiles.h"
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "build.h"
 
 #include <stdint.h>
 #include <stdio.h>
 
 static const struct cli_option options[] = {
 	{"format", 'f', "LIST", "formats, such as raw,qcow2 (default: what the profile says)"},
-	{"output", 'o', "DIR", "where images would go (default: out)"},
-	{"set", 's', "KEY=VALUE", "override a value of the profile; may be repeated"},
-	{"offline", 0, NULL, "ask no repository: use what the cache holds"},
+	CLI_BUILD_OPTIONS,
 	{0},
 };
 
@@ -52,22 +49,9 @@ static void print_plan(const json_t *plan)
 static int run(const struct cli *cli, const struct cli_args *args, struct err *err)
 {
 	CLEANUP(strv_free) struct strv set = {0};
-	const char *out = cli_get(args, "output");
-	struct build_options build = {
-		.profiles = args->operands,
-		.search = cli->search,
-		.formats = cli_get(args, "format"),
-		.out = out ? out : "out",
-		.cache = cli->cache,
-		.data = cli->data,
-		.programs = cli->programs,
-		.jobs = cli->jobs,
-		.offline = cli_has(args, "offline"),
-	};
+	const struct build_options build = cli_build_options(cli, args, args->operands, &set);
 	CLEANUP_JSON json_t *plan = NULL;
 
-	cli_get_all(args, "set", &set);
-	build.set = (const char *const *)set.items;
 	plan = build_plan(&build, err);
 	if (!plan)
 		return -1;

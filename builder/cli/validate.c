@@ -17,25 +17,6 @@ static const struct cli_option options[] = {
 	{0},
 };
 
-struct profile *cli_load_profile(const struct cli *cli, const struct cli_args *args,
-				 const char *name, struct err *err)
-{
-	CLEANUP(profile_problems_free) struct profile_problems problems = {0};
-	CLEANUP(strv_free) struct strv set = {0};
-	struct profile_options how = {.search = cli->search};
-	struct profile *profile;
-
-	cli_get_all(args, "set", &set);
-	how.set = (const char *const *)set.items;
-	profile = profile_load(name, &how, &problems, err);
-	if (problems.count && cli->json)
-		log_event("problems",
-			  json_pack("{s:s, s:s}", "profile", name, "text", problems.text.data));
-	if (problems.count)
-		fputs(problems.text.data, stderr);
-	return profile;
-}
-
 static int run(const struct cli *cli, const struct cli_args *args, struct err *err)
 {
 	int r = 0;
