@@ -10,21 +10,19 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/size.h"
+#include "build_output.h"
 #include "build_parts.h"
 #include "disk/esp.h"
 #include "disk/plan.h"
 #include "disk/uki.h"
-#include "output/manifest.h"
 #include "output/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define FORMAT_VERSION "1"
-#define MANIFEST_MAX ((size_t)16 << 20)
 #define STUB_MAX ((size_t)4 << 20)
 #define LOADER_MAX ((size_t)4 << 20)
 #define TEXT_MAX ((size_t)64 << 10)
@@ -66,6 +64,9 @@ int build_formats(const struct job *job, struct strv *ret, struct err *err)
 	return 0;
 }
 
+/* Keys of the profile that the root does not depend on (build_root.c). */
+static const char *const manifest_only[] = {"disk", "formats", "tests"};
+
 int build_images_key(struct job *job, struct cache_key *key, struct err *err)
 {
 	CLEANUP_FREE char *loader = path_join(job->options->data, "firmware/loader/loader.conf");
@@ -90,56 +91,15 @@ int build_images_key(struct job *job, struct cache_key *key, struct err *err)
 	cache_key_addf(key, "disk.esp", "%" PRIu64, p->disk.esp);
 	cache_key_addf(key, "disk.root", "%" PRIu64, p->disk.root);
 	cache_key_addf(key, "disk.align", "%" PRIu64, p->disk.align);
+	/* What follows is in the manifest only: see build_output_has_disk. */
+	cache_key_digest(key, "disk", &job->disk_digest);
+	for (size_t i = 0; i < ARRAY_SIZE(manifest_only); i++) {
+		CLEANUP_FREE char *name = mem_printf("profile %s", manifest_only[i]);
+		CLEANUP_FREE char *line = json_line(json_object_get(p->json, manifest_only[i]));
+
+		cache_key_add(key, name, line ? line : "");
+	}
 	return 0;
-}
-
-/* Files are as we left them when size and time of the last change are those of the stamp beside the
- * manifest: reading gigabytes to answer "nothing changed" would take seconds. */
-static json_t *stamp_of(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return json_null();
-	return json_pack("{s:I, s:I, s:I}", "bytes", (json_int_t)st.st_size, "seconds",
-			 (json_int_t)st.st_mtim.tv_sec, "nanoseconds",
-			 (json_int_t)st.st_mtim.tv_nsec);
-}
-
-static json_t *stamps(const struct job *job, const json_t *manifest)
-{
-	char hex[DIGEST_HEX_SIZE];
-	json_t *files = json_object(), *artifact;
-	size_t i;
-
-	json_array_foreach(json_object_get(manifest, "artifacts"), i, artifact)
-	{
-		const char *file = json_member_string(artifact, "file");
-		CLEANUP_FREE char *path = path_join(job->out, file ? file : "");
-
-		json_object_set_new(files, file ? file : "", stamp_of(path));
-	}
-	return json_pack("{s:s, s:o}", "key", digest_hex(&job->digests[STEP_IMAGES], hex), "files",
-			 files);
-}
-
-bool build_images_done(struct job *job)
-{
-	CLEANUP_FREE char *manifest_path = path_join(job->out, "manifest.json");
-	CLEANUP_FREE char *stamp_path = path_join(job->out, ".stamp.json");
-	CLEANUP_JSON json_t *stamp = json_read_file(stamp_path, MANIFEST_MAX, NULL);
-	CLEANUP_JSON json_t *now = NULL;
-	json_t *manifest = json_read_file(manifest_path, MANIFEST_MAX, NULL);
-
-	if (stamp && manifest)
-		now = stamps(job, manifest);
-	if (!now || !json_equal(stamp, now)) {
-		json_decref(manifest);
-		return false;
-	}
-	json_decref(job->manifest);
-	job->manifest = manifest;
-	return true;
 }
 
 /* What the images are made from, open. */
@@ -324,74 +284,30 @@ static int plan_disk(struct job *job, struct parts *parts, struct err *err)
 	return 0;
 }
 
-static int add_packages(const struct job *job, struct manifest *manifest)
-{
-	struct manifest_package *packages =
-		mem_alloc_array(json_array_size(job->layer.packages), sizeof(*packages));
-	json_t *package;
-	size_t i;
-
-	json_array_foreach(job->layer.packages, i, package)
-	{
-		packages[i].name = json_member_string(package, "name");
-		packages[i].version = json_member_string(package, "version");
-		packages[i].architecture = json_member_string(package, "architecture");
-	}
-	manifest->packages = packages;
-	manifest->package_count = json_array_size(job->layer.packages);
-	return 0;
-}
-
-static json_t *make_manifest(struct job *job, const struct parts *parts,
-			     const struct output_target *targets,
-			     const struct output_result *results, size_t count, struct err *err)
-{
-	const struct profile *p = job->profile;
-	CLEANUP_FREE struct manifest_artifact *artifacts =
-		mem_alloc_array(count, sizeof(*artifacts));
-	CLEANUP_FREE char *resolved = json_line(p->json);
-	struct manifest_key keys[STEP_COUNT];
-	char hexes[STEP_COUNT][DIGEST_HEX_SIZE];
-	struct manifest manifest = {
-		.name = p->name,
-		.version = p->version,
-		.architecture = p->base.architecture,
-		.created = job->epoch,
-		.root_hash = parts->root.root_hash,
-		.keys = keys,
-		.key_count = STEP_COUNT,
-		.disk = &parts->disk,
-		.artifacts = artifacts,
-		.artifact_count = count,
-	};
-	json_t *json;
-
-	digest_bytes(resolved, strlen(resolved), &manifest.profile);
-	for (size_t i = 0; i < STEP_COUNT; i++)
-		keys[i] = (struct manifest_key){build_steps[i].name,
-						digest_hex(&job->digests[i], hexes[i])};
-	for (size_t i = 0; i < count; i++)
-		artifacts[i] = (struct manifest_artifact){
-			.format = targets[i].format->name,
-			.file = path_base(targets[i].path),
-			.size = parts->disk.regions.size,
-			.bytes = results[i].size,
-			.digest = results[i].digest,
-		};
-	add_packages(job, &manifest);
-	json = manifest_json(&manifest, err);
-	free((void *)manifest.packages);
-	if (!json)
-		return NULL;
-	/* For `ingot test IMAGE`, which has no profile at hand. */
-	json_object_set(json, "join", json_object_get(p->json, "join"));
-	json_object_set(json, "tests", json_object_get(p->json, "tests"));
-	return json;
-}
+/* A pass over the disk, for the moment when its files are complete. */
+struct pass {
+	struct job *job;
+	const struct parts *parts;
+	const struct output_target *targets;
+	size_t count;
+	struct log_step *progress;
+	struct outfile manifest; /* complete, waits for the images to be in place */
+};
 
 static void on_progress(uint64_t done, uint64_t total, void *context)
 {
-	log_step_progress(context, done, total, NULL);
+	struct pass *pass = context;
+
+	log_step_progress(pass->progress, done, total, NULL);
+}
+
+/* Everything that could still fail comes before the first image gets its name. */
+static int on_complete(const struct output_result *results, void *context, struct err *err)
+{
+	struct pass *pass = context;
+
+	return build_output_prepare(pass->job, &pass->parts->disk, &pass->parts->root.root_hash,
+				    pass->targets, results, pass->count, &pass->manifest, err);
 }
 
 static int write_images(struct job *job, const struct parts *parts, struct log_step *progress,
@@ -399,13 +315,17 @@ static int write_images(struct job *job, const struct parts *parts, struct log_s
 {
 	CLEANUP(strv_free) struct strv formats = {0};
 	CLEANUP(strv_free) struct strv paths = {0};
-	CLEANUP_FREE char *manifest_path = path_join(job->out, "manifest.json");
-	CLEANUP_FREE char *stamp_path = path_join(job->out, ".stamp.json");
 	struct output_target targets[OUTPUT_TARGETS_MAX] = {0};
 	struct output_result results[OUTPUT_TARGETS_MAX];
-	CLEANUP_JSON json_t *stamp = NULL;
+	struct pass pass = {.job = job,
+			    .parts = parts,
+			    .targets = targets,
+			    .progress = progress,
+			    .manifest = OUTFILE_NONE};
+	const struct output_watch watch = {on_progress, on_complete, &pass};
+	int r;
 
-	if (build_formats(job, &formats, err) < 0 || path_make_dirs(job->out, err) < 0)
+	if (build_formats(job, &formats, err) < 0)
 		return -1;
 	for (size_t i = 0; i < formats.count; i++) {
 		targets[i].format = output_format_find(formats.items[i]);
@@ -413,24 +333,31 @@ static int write_images(struct job *job, const struct parts *parts, struct log_s
 			  targets[i].format->suffix);
 		targets[i].path = paths.items[i];
 	}
-	if (output_write_all(&parts->disk.regions, targets, formats.count, job->options->jobs,
-			     on_progress, progress, results, err) < 0)
-		return -1;
-	job->manifest = make_manifest(job, parts, targets, results, formats.count, err);
-	if (!job->manifest || json_write_file(manifest_path, job->manifest, true, err) < 0)
-		return -1;
-	stamp = stamps(job, job->manifest);
+	pass.count = formats.count;
+	r = output_write_all(&parts->disk.regions, targets, formats.count, job->options->jobs,
+			     &watch, results, err);
+	if (r == 0)
+		r = build_output_finish(job, &pass.manifest, err);
+	outfile_abandon(&pass.manifest);
 	progress->bytes = 0;
-	for (size_t i = 0; i < formats.count; i++)
+	for (size_t i = 0; r == 0 && i < formats.count; i++)
 		progress->bytes += results[i].size;
-	return json_write_file(stamp_path, stamp, false, err);
+	return r;
 }
 
 int build_images_run(struct job *job, const char *dir, struct log_step *progress, struct err *err)
 {
 	CLEANUP(parts_close) struct parts parts = {.initrd_fd = -1, .root.data_fd = -1};
+	CLEANUP_FD int lock = -1;
 
 	(void)dir;
+	if (build_output_lock(job, &lock, err) < 0)
+		return -1;
+	/* Another build may have made them while this one waited. */
+	if (build_images_done(job))
+		return 0;
+	if (build_output_has_disk(job))
+		return build_output_renew(job, err);
 	if (open_parts(job, &parts, err) < 0 || plan_uki(job, &parts, err) < 0 ||
 	    plan_esp(job, &parts, err) < 0 || plan_disk(job, &parts, err) < 0)
 		return -1;

@@ -26,7 +26,8 @@ struct job {
 	char *dirs[STEP_COUNT]; /* finished cache entries, NULL while not there */
 	struct packages_layer layer;
 	bool layer_open;
-	json_t *manifest; /* once the images are there */
+	struct digest disk_digest; /* of the images' inputs without those of the manifest only */
+	json_t *manifest;          /* once the images are there */
 };
 
 struct step {

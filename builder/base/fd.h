@@ -70,6 +70,10 @@ void outfile_abandon(struct outfile *out);
 /* Unlinks every unfinished file of this process; async-signal-safe. For signal handlers. */
 void outfile_unlink_all(void);
 
+/* True for a name (without folder) that outfile_open gives to an unfinished file of any process: what a
+ * killed one leaves behind can be told by it. */
+bool outfile_is_temp(const char *name);
+
 /* Writes bytes to path by way of a temporary file; synced when sync is set. */
 int outfile_write(const char *path, const void *bytes, size_t len, bool sync, struct err *err);
 

@@ -7,6 +7,8 @@
 #include "base/fd.h"
 #include "base/mem.h"
 
+#include <string.h>
+
 json_t *json_parse(const char *text, size_t len, const char *name, struct err *err)
 {
 	json_error_t why;
@@ -27,17 +29,20 @@ json_t *json_read_file(const char *path, size_t max, struct err *err)
 	return json_parse(text.data, text.len, path, err);
 }
 
+char *json_text(const json_t *value)
+{
+	CLEANUP_FREE char *dump = json_dumps(value, JSON_SORT_KEYS | JSON_INDENT(2));
+
+	return dump ? mem_printf("%s\n", dump) : NULL;
+}
+
 int json_write_file(const char *path, const json_t *value, bool sync, struct err *err)
 {
-	char *dump = json_dumps(value, JSON_SORT_KEYS | JSON_INDENT(2));
-	CLEANUP(str_free) struct str text = {0};
+	CLEANUP_FREE char *text = json_text(value);
 
-	if (!dump)
+	if (!text)
 		return err_set(err, ERR_OTHER, "cannot write '%s': text is not UTF-8", path);
-	str_add(&text, dump);
-	str_add(&text, "\n");
-	free(dump);
-	return outfile_write(path, text.data, text.len, sync, err);
+	return outfile_write(path, text, strlen(text), sync, err);
 }
 
 char *json_line(const json_t *value)

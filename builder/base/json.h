@@ -26,8 +26,11 @@ json_t *json_parse(const char *text, size_t len, const char *name, struct err *e
 /* Reads and parses a file of at most max bytes. Caller decrefs. */
 json_t *json_read_file(const char *path, size_t max, struct err *err);
 
-/* Writes the value (sorted keys, indented by two, newline at the end) by way of a temporary file,
- * synced when sync is set. */
+/* Returns the value as text: sorted keys, indented by two, newline at the end. NULL when a string in it is
+ * not UTF-8. Caller frees. */
+char *json_text(const json_t *value);
+
+/* Writes json_text by way of a temporary file, synced when sync is set. */
 int json_write_file(const char *path, const json_t *value, bool sync, struct err *err);
 
 /* Returns one line without spaces; sorted keys; the caller frees it. */

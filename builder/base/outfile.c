@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define OPEN_MAX_FILES 64
@@ -103,6 +104,28 @@ void outfile_unlink_all(void)
 		if (temp)
 			unlink(temp);
 	}
+}
+
+/* The start of ".<digits>" at the end of name[0..len), or NULL. */
+static const char *number_at_end(const char *name, size_t len)
+{
+	size_t at = len;
+
+	while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9')
+		at--;
+	return at < len && at > 0 && name[at - 1] == '.' ? name + at - 1 : NULL;
+}
+
+bool outfile_is_temp(const char *name)
+{
+	const char *end;
+
+	if (!str_has_suffix(name, ".tmp"))
+		return false;
+	end = number_at_end(name, strlen(name) - strlen(".tmp"));
+	if (end)
+		end = number_at_end(name, (size_t)(end - name));
+	return end && end > name;
 }
 
 int outfile_write(const char *path, const void *bytes, size_t len, bool sync, struct err *err)

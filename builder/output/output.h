@@ -73,14 +73,22 @@ struct output_result {
 	struct digest digest;
 };
 
+/* Who wants to know how far a pass is; each function may be NULL. */
+struct output_watch {
+	/* Called from one thread with bytes of the disk done. */
+	void (*progress)(uint64_t done, uint64_t total, void *context);
+	/* Called once, when all files are complete and synced and before the first of them gets its
+	 * final name. -1 with err ends the pass: then none gets it. */
+	int (*complete)(const struct output_result *results, void *context, struct err *err);
+	void *context;
+};
+
 /* Writes the disk in all formats, reading it once. jobs is the number of threads that compress (at
- * least 1); the bytes do not depend on it. progress (may be NULL) is called from one thread with
- * bytes of the disk done. On success all files are there, synced, under their final names, and
- * results[i] belongs to targets[i]; else none is. Memory: 1 MiB x (2 x jobs + 4), about twice that
- * with compression. Blocks for seconds. */
+ * least 1); the bytes do not depend on it. watch may be NULL. On success all files are there, synced,
+ * under their final names, and results[i] belongs to targets[i]; else none is. Memory: 1 MiB x (2 x
+ * jobs + 4), about twice that with compression. Blocks for seconds. */
 int output_write_all(const struct region_list *regions, const struct output_target *targets,
-		     size_t count, unsigned jobs,
-		     void (*progress)(uint64_t done, uint64_t total, void *context), void *context,
+		     size_t count, unsigned jobs, const struct output_watch *watch,
 		     struct output_result *results, struct err *err);
 
 #endif

@@ -40,6 +40,26 @@ TEST(outfile_appears_when_finished)
 	str_free(&text);
 }
 
+TEST(outfile_names_can_be_told)
+{
+	struct outfile out;
+	struct err err = {0};
+
+	CHECK_OK(outfile_open(&out, "x.raw", &err), &err);
+	CHECK(outfile_is_temp(out.temp));
+	outfile_abandon(&out);
+	CHECK(outfile_is_temp("a.1.2.tmp"));
+	CHECK(!outfile_is_temp(".1.2.tmp"));
+	CHECK(!outfile_is_temp("a.1.tmp"));
+	CHECK(!outfile_is_temp("a.b.1.tmp"));
+	CHECK(!outfile_is_temp("a.1.b.tmp"));
+	CHECK(!outfile_is_temp("a.1..tmp"));
+	CHECK(!outfile_is_temp("12.tmp"));
+	CHECK(!outfile_is_temp("a.1.2.tmp.raw"));
+	CHECK(!outfile_is_temp("tmp"));
+	CHECK(!outfile_is_temp(""));
+}
+
 TEST(outfile_leaves_nothing_behind)
 {
 	struct outfile out, other;

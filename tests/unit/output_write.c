@@ -87,7 +87,7 @@ static void write_one(const struct region_list *list, const char *format, const 
 				       .options = {.compression = compression, .no_sync = true}};
 	struct err err = {0};
 
-	CHECK_OK(output_write_all(list, &target, 1, jobs, NULL, NULL, result, &err), &err);
+	CHECK_OK(output_write_all(list, &target, 1, jobs, NULL, result, &err), &err);
 }
 
 static void check_same(const char *path, const char *format, const uint8_t *want)
@@ -207,11 +207,11 @@ TEST(formats_are_written_together)
 		{.format = output_format_find("qcow2"), .path = "x.qcow2"},
 		{.format = output_format_find("raw"), .path = "x.raw"},
 	};
+	const struct output_watch watch = {.progress = count_progress, .context = &calls};
 	struct output_result results[2], alone;
 	struct err err = {0};
 
-	CHECK_OK(output_write_all(&s->list, targets, 2, 3, count_progress, &calls, results, &err),
-		 &err);
+	CHECK_OK(output_write_all(&s->list, targets, 2, 3, &watch, results, &err), &err);
 	check_same("x.qcow2", "qcow2", s->want);
 	check_same("x.raw", "raw", s->want);
 	CHECK(calls > 0);
@@ -232,6 +232,31 @@ static void check_nothing_left(void)
 	closedir(dir);
 }
 
+/* The files are whole by then, but not where anybody would take them for that. */
+static int refuse(const struct output_result *results, void *context, struct err *err)
+{
+	CHECK(context == &calls);
+	CHECK_U64(results[1].size, DISK_SIZE);
+	CHECK(access("x.qcow2", F_OK) < 0 && access("x.raw", F_OK) < 0);
+	return err_set(err, ERR_SPACE, "no room for what belongs to it");
+}
+
+TEST(the_caller_has_the_last_word)
+{
+	CLEANUP(free_sample) struct sample *s = sample();
+	struct output_target targets[2] = {
+		{.format = output_format_find("qcow2"), .path = "x.qcow2"},
+		{.format = output_format_find("raw"), .path = "x.raw"},
+	};
+	const struct output_watch watch = {.complete = refuse, .context = &calls};
+	struct output_result results[2];
+	struct err err = {0};
+
+	CHECK_ERR(output_write_all(&s->list, targets, 2, 3, &watch, results, &err), &err, ERR_SPACE,
+		  "no room");
+	check_nothing_left();
+}
+
 static void check_fails(const struct region_list *list, const char *second, int code,
 			const char *message)
 {
@@ -242,8 +267,7 @@ static void check_fails(const struct region_list *list, const char *second, int 
 	struct output_result results[2];
 	struct err err = {0};
 
-	CHECK_ERR(output_write_all(list, targets, 2, 3, NULL, NULL, results, &err), &err, code,
-		  message);
+	CHECK_ERR(output_write_all(list, targets, 2, 3, NULL, results, &err), &err, code, message);
 	check_nothing_left();
 }
 
