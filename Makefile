@@ -125,7 +125,8 @@ $(O)/sources: FORCE
 	@$(call stamp,$(sort $(BUILDER_SRC) $(AGENT_LIB_SRC)))
 
 # ---- tests -----------------------------------------------------------------------------------
-# tests/unit/agent_*.c and tests/fuzz/fuzz_agent_*.c test the agent, all others the builder.
+# tests/unit/agent_*.c and tests/fuzz/fuzz_agent_*.c test the agent, initrd_*.c the program of the
+# initrd, all others the builder.
 .SECONDARY:
 link_test = $(CC) $(LINK) -o $@ $(filter %.o %.a,$^)
 test_compile = $(COMPILE) -Itests $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
@@ -139,6 +140,12 @@ $(O)/tests/agent_%.t: $(O)/obj/tests/unit/agent_%.o $(O)/libagent.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(link_test) $(AGENT_LIBS) -pthread
+
+$(O)/tests/initrd_%.t: $(O)/obj/tests/unit/initrd_%.o \
+		$(call obj,$(filter-out %/main.c,$(INITRD_SRC)))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(link_test)
 
 $(O)/tests/%.t: $(O)/obj/tests/unit/%.o $(O)/libbuilder.a
 	$(call say,LINK,$@)
