@@ -62,7 +62,7 @@ int vm_disk_inspect(const char *image, struct vm_disk_info *ret, struct err *err
 		return err_sys(err, errno, "cannot open '%s'", image);
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_USAGE, "cannot boot '%s': not a regular file", image);
-	if ((uint64_t)st.st_size < MIB)
+	if ((uint64_t)st.st_size < sizeof(head))
 		return err_set(err, ERR_VERIFY, "cannot boot '%s': too small for a disk", image);
 	if (fd_pread(fd, head, sizeof(head), 0, image, err) < 0)
 		return -1;
@@ -74,7 +74,9 @@ int vm_disk_inspect(const char *image, struct vm_disk_info *ret, struct err *err
 		ret->virtual_size = (uint64_t)st.st_size;
 	}
 	if (ret->virtual_size < MIB || ret->virtual_size > DISK_MAX)
-		return err_set(err, ERR_VERIFY, "cannot use '%s': its size makes no sense", image);
+		return err_set(err, ERR_VERIFY,
+			       "cannot boot '%s': %llu bytes are no size for a disk", image,
+			       (unsigned long long)ret->virtual_size);
 	return 0;
 }
 

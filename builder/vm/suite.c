@@ -143,7 +143,7 @@ static bool guest_says_yes(struct run *run, const char *command, unsigned second
 /* Tries until it passes or its waiting time is over. */
 static void run_check(struct run *run, const char *prefix, const struct vm_check *check)
 {
-	double until = clock_monotonic() + scaled(run, check->wait, SLOWER);
+	double until = clock_monotonic() + scaled(run, check->wait, SLOWER_TEST);
 
 	for (;;) {
 		CLEANUP(str_free) struct str output = {0}, why = {0};
