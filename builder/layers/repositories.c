@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which repositories a build uses, and their state. No mirror is named here: mmdebstrap is asked once
- * which sources.list it would write, by a hook that prints it and then ends the run.
+ * The state of the repositories: InRelease files, asked for by conditional requests and remembered.
  */
 #include "layers/packages.h"
 
@@ -9,6 +8,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/proc.h"
+#include "layers/sources.h"
 #include "net/http.h"
 
 #include <errno.h>
@@ -17,16 +17,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define SUITES_MAX 32
-#define LINE_MAX_BYTES 2048
 #define INRELEASE_MAX ((size_t)8 << 20)
 #define RECORD_MAX ((size_t)1 << 20)
-#define MARK "ingot-source: "
-#define MARK_END "ingot-source-end"
-
-static const char print_sources[] =
-	"sed 's/^/" MARK "/' \"$1\"/etc/apt/sources.list >&2 && echo " MARK_END " >&2; exit 1";
-
 /* What is remembered: {"sources": [line...], "checked": epoch, "suites": {url: {digest, date, etag,
  * modified}}}. */
 static char *record_path(const struct cache *cache, const struct profile *profile,
@@ -48,98 +40,6 @@ static char *record_path(const struct cache *cache, const struct profile *profil
 	cache_key_digest(&key, "repositories", &d);
 	digest_hex(&d, hex);
 	return mem_printf("%s/remember/repositories.%.32s.json", cache_dir(cache), hex);
-}
-
-struct learned {
-	json_t *lines;
-	bool ended;
-};
-
-static void take_line(const char *text, void *context)
-{
-	struct learned *learned = context;
-
-	if (strcmp(text, MARK_END) == 0)
-		learned->ended = true;
-	else if (str_has_prefix(text, MARK) && json_array_size(learned->lines) < SUITES_MAX)
-		json_array_append_new(learned->lines, json_string(text + strlen(MARK)));
-}
-
-/* Asks mmdebstrap which sources it would use. Caller decrefs. */
-static json_t *learn_sources(const char *program, const struct profile *profile, struct err *err)
-{
-	CLEANUP(strv_free) struct strv argv = {0};
-	CLEANUP_JSON json_t *lines = json_array();
-	CLEANUP(str_free) struct str components = {0};
-	struct learned learned = {lines, false};
-	struct proc proc = {.line = take_line, .context = &learned};
-	struct err ignored = {0};
-
-	for (size_t i = 0; i < profile->base.components.count; i++)
-		str_addf(&components, "%s%s", i ? "," : "", profile->base.components.items[i]);
-	strv_add(&argv, program);
-	strv_add(&argv, "--quiet");
-	strv_add(&argv, "--mode=chrootless"); /* needs no rights, and nothing is installed */
-	strv_add(&argv, "--variant=custom");
-	strv_add(&argv, "--format=null");
-	strv_addf(&argv, "--architectures=%s", profile->base.architecture);
-	strv_addf(&argv, "--components=%s", components.data ? components.data : "main");
-	if (profile->base.keyring)
-		strv_addf(&argv, "--keyring=%s", profile->base.keyring);
-	strv_addf(&argv, "--setup-hook=%s", print_sources);
-	strv_add(&argv, profile->base.release);
-	strv_add(&argv, "/dev/null");
-	proc.argv = (const char *const *)argv.items;
-	/* The hook ends the run with an error; whether it came to print is what counts. */
-	if (proc_run(&proc, &ignored) < 0 && !learned.ended) {
-		if (err)
-			*err = ignored;
-		err_wrap(err, "cannot learn the repositories of %s %s", profile->base.distribution,
-			 profile->base.release);
-		return NULL;
-	}
-	if (json_array_size(lines) == 0) {
-		err_set(err, ERR_PROFILE, "mmdebstrap knows no repositories for %s %s",
-			profile->base.distribution, profile->base.release);
-		return NULL;
-	}
-	return MEM_STEAL(lines);
-}
-
-/* Splits "deb [options] URI SUITE COMPONENTS"; mirror, if any, takes the place of the URI of all but the
- * security suites, which have a place of their own. */
-static int parse_line(const char *line, const char *mirror, struct repository *ret, struct err *err)
-{
-	CLEANUP_FREE char *copy = mem_strdup(line);
-	char *rest = copy + strspn(copy, " \t"), *options = NULL, *uri, *suite;
-
-	if (strlen(line) > LINE_MAX_BYTES || strncmp(rest, "deb", 3) != 0 ||
-	    !strchr(" \t[", rest[3]))
-		return err_set(err, ERR_OTHER, "cannot read repository '%.200s'", line);
-	rest += 3;
-	rest += strspn(rest, " \t");
-	if (*rest == '[') {
-		options = rest;
-		rest = strchr(rest, ']');
-		if (!rest)
-			return err_set(err, ERR_OTHER, "cannot read repository '%.200s'", line);
-		rest++;
-		if (*rest)
-			*rest++ = '\0';
-	}
-	uri = strsep(&rest, " \t");
-	while (uri && !*uri)
-		uri = strsep(&rest, " \t");
-	suite = strsep(&rest, " \t");
-	if (!uri || !suite || !rest || !*suite || !strstr(uri, "://"))
-		return err_set(err, ERR_OTHER, "cannot read repository '%.200s'", line);
-	if (mirror && !str_has_suffix(suite, "-security") && !strstr(suite, "/updates"))
-		uri = (char *)mirror;
-	ret->uri = mem_strdup(uri);
-	ret->suite = mem_strdup(suite);
-	ret->line = mem_printf("deb %s%s%s %s %s", options ? options : "", options ? " " : "", uri,
-			       suite, rest);
-	return 0;
 }
 
 /* Reads the Date field (RFC 5322 with "UTC"), of the signed part of an InRelease file. */
@@ -243,10 +143,10 @@ static int take_answer(const struct repository *r, const struct http_answer *ans
 /* Asks all servers at once. */
 static int refresh(const struct repositories *list, json_t *suites, struct err *err)
 {
-	struct http_request requests[SUITES_MAX] = {0};
-	struct http_answer answers[SUITES_MAX] = {0};
-	const struct repository *asked[SUITES_MAX];
-	char *urls[SUITES_MAX];
+	struct http_request requests[SOURCES_MAX] = {0};
+	struct http_answer answers[SOURCES_MAX] = {0};
+	const struct repository *asked[SOURCES_MAX];
+	char *urls[SOURCES_MAX];
 	size_t count = 0;
 	int r = 0;
 
@@ -307,29 +207,6 @@ static int apply(const json_t *record, struct repositories *list, struct err *er
 	return 0;
 }
 
-static int parse_sources(const json_t *lines, const char *mirror, struct repositories *ret,
-			 struct err *err)
-{
-	json_t *line;
-	size_t i;
-
-	ret->items = mem_alloc_array(json_array_size(lines), sizeof(*ret->items));
-	json_array_foreach(lines, i, line)
-	{
-		const char *text = json_string_value(line);
-
-		if (!text || i >= SUITES_MAX)
-			return err_set(err, ERR_VERIFY,
-				       "the record of the repositories is damaged");
-		if (!text[strspn(text, " \t")] || text[0] == '#')
-			continue;
-		/* Counted first: a line that was read halfway is freed as well. */
-		if (parse_line(text, mirror, &ret->items[ret->count++], err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 static void tell_age(const struct repositories *list)
 {
 	double hours = (double)(time(NULL) - list->checked) / 3600;
@@ -368,7 +245,7 @@ static json_t *open_record(struct cache *cache, const struct profile *profile, b
 			profile->base.distribution, profile->base.release);
 		return NULL;
 	}
-	lines = learn_sources(program, profile, err);
+	lines = sources_learn(program, profile, err);
 	return lines ? json_pack("{s:o, s:{}}", "sources", lines, "suites") : NULL;
 }
 
@@ -381,7 +258,7 @@ int packages_repositories(struct cache *cache, const struct profile *profile, bo
 	int r;
 
 	*ret = (struct repositories){0};
-	r = record ? parse_sources(json_object_get(record, "sources"), profile->base.mirror, ret,
+	r = record ? sources_parse(json_object_get(record, "sources"), profile->base.mirror, ret,
 				   err)
 		   : -1;
 	if (r == 0 && !offline) {

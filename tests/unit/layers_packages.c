@@ -187,7 +187,8 @@ TEST(failures_name_the_cause)
 	fake("echo \"E: The repository 'x' is not signed.\" >&2; exit 1");
 	refuse(ERR_VERIFY, "is not signed");
 	fake("echo 'tar: ./a: Cannot write: No space left on device' >&2; echo 'E: tar failed' >&2; exit 1");
-	refuse(ERR_SPACE, "E: tar failed");
+	refuse(ERR_SPACE,
+	       "packages:\n    tar: ./a: Cannot write: No space left on device\n    E: tar failed");
 	/* A tar that is complete does not make up for it. */
 	fake("pack; exit 1");
 	refuse(ERR_OTHER, "exit code 1");
