@@ -169,15 +169,53 @@ static int run_step(struct job *job, size_t i, struct err *err)
 	return r < 0 ? err_wrap(err, "step '%s' of '%s'", step->name, job->profile->name) : 0;
 }
 
+/* Takes the entries out of the cache that could not be opened. False when there are none. */
+static bool discard_damaged(struct job *job)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < STEP_COUNT; i++) {
+		struct err err = {0};
+
+		if (!job->damaged[i])
+			continue;
+		job->damaged[i] = false;
+		if (cache_discard(job->cache, build_steps[i].name, &job->digests[i], &err) < 0)
+			log_warn("%s", err.msg);
+		else
+			any = true;
+	}
+	for (size_t i = 0; i < STEP_COUNT; i++) {
+		free(job->dirs[i]);
+		job->dirs[i] = NULL;
+	}
+	return any;
+}
+
 /* When the images are there already, what they were made from need not be: a cache that was emptied
  * is no reason to build again. */
-static int run_job(struct job *job, struct err *err)
+static int run_steps(struct job *job, struct err *err)
 {
 	size_t first = build_steps[STEP_IMAGES].done(job) ? STEP_IMAGES : 0;
 
 	for (size_t i = first; i < STEP_COUNT; i++)
 		if (run_step(job, i, err) < 0)
 			return -1;
+	return 0;
+}
+
+static int run_job(struct job *job, struct err *err)
+{
+	int r = run_steps(job, err);
+
+	/* A disk that lost bits is no reason to fail: what it held can be made again. Once. */
+	if (r < 0 && discard_damaged(job)) {
+		log_warn("%s; making again what was damaged", err->msg);
+		err_clear(err);
+		r = run_steps(job, err);
+	}
+	if (r < 0)
+		return -1;
 	log_event("built", json_pack("{s:s, s:O}", "profile", job->profile->name, "manifest",
 				     job->manifest));
 	return 0;

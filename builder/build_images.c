@@ -187,10 +187,13 @@ static int open_parts(struct job *job, struct parts *parts, struct err *err)
 	if (!parts->arch)
 		return err_set(err, ERR_PROFILE, "no boot loader known for architecture '%s'",
 			       arch);
-	if (build_open_layer(job, err) < 0 ||
-	    build_root_open(job->dirs[STEP_ROOT], &parts->root, err) < 0)
+	if (build_open_layer(job, err) < 0)
+		return -1;
+	job->damaged[STEP_ROOT] = build_root_open(job->dirs[STEP_ROOT], &parts->root, err) < 0;
+	if (job->damaged[STEP_ROOT])
 		return -1;
 	parts->initrd_fd = open(initrd, O_RDONLY | O_CLOEXEC);
+	job->damaged[STEP_INITRD] = parts->initrd_fd < 0;
 	if (parts->initrd_fd < 0)
 		return err_sys(err, errno, "cannot read '%s'", initrd);
 	if (read_from_layer(job, parts->arch->stub, STUB_MAX, &parts->stub, &parts->stub_size,

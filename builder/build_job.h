@@ -23,7 +23,8 @@ struct job {
 	char *out;                 /* OUT/NAME */
 	struct cache_key keys[STEP_COUNT];
 	struct digest digests[STEP_COUNT];
-	char *dirs[STEP_COUNT]; /* finished cache entries, NULL while not there */
+	char *dirs[STEP_COUNT];   /* finished cache entries, NULL while not there */
+	bool damaged[STEP_COUNT]; /* entries that could not be opened */
 	struct packages_layer layer;
 	bool layer_open;
 	struct digest disk_digest; /* of the images' inputs without those of the manifest only */

@@ -42,9 +42,10 @@ int build_open_layer(struct job *job, struct err *err)
 {
 	if (job->layer_open)
 		return 0;
-	if (packages_open(job->dirs[STEP_PACKAGES], &job->layer, err) < 0)
+	job->layer_open = packages_open(job->dirs[STEP_PACKAGES], &job->layer, err) == 0;
+	job->damaged[STEP_PACKAGES] = !job->layer_open;
+	if (!job->layer_open)
 		return -1;
-	job->layer_open = true;
 	return 0;
 }
 
@@ -249,7 +250,7 @@ int build_root_open(const char *dir, struct build_root *ret, struct err *err)
 		return -1;
 	if (!hash || !osrel || digest_parse(hash, &ret->root_hash, NULL) < 0 ||
 	    size != (uint64_t)json_integer_value(json_object_get(record, "bytes")))
-		return err_set(err, ERR_VERIFY, "the cache entry '%s' is damaged: remove it", dir);
+		return err_set(err, ERR_VERIFY, "the cache entry '%s' is damaged", dir);
 	ret->os_release = mem_strdup(osrel);
 	set_list(&ret->data, (struct region){.length = size, .fd = ret->data_fd, .name = "root"});
 	set_list(&ret->verity,

@@ -76,12 +76,17 @@ int cache_commit(struct cache_entry *entry, struct err *err);
  * (lock_fd -1 or dir NULL are fine). */
 void cache_abandon(struct cache_entry *entry);
 
+/* Removes an entry that turned out to be damaged, held or not: who has its files open keeps them. An absent
+ * one is fine. */
+int cache_discard(struct cache *cache, const char *kind, const struct digest *key, struct err *err);
+
 /* Remembers the inputs of the last run of a step for a subject (profile name), for cache_why. */
 int cache_remember(struct cache *cache, const char *subject, const char *kind,
 		   const struct cache_key *key, struct err *err);
 
 /* Says which inputs differ from the remembered ones: "overlay base changed; packages added", "first
- * run" or "" (nothing changed). Caller frees. */
+ * run" or "" (nothing changed). Inputs of one name are compared in their order and named once. Caller
+ * frees. */
 char *cache_why(struct cache *cache, const char *subject, const char *kind,
 		const struct cache_key *key);
 

@@ -16,7 +16,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define RECORD_SECONDS 3600
 
 int store_each(const char *dir, int (*visit)(const char *name, void *context, struct err *err),
 	       void *context, struct err *err)
@@ -69,13 +72,29 @@ static int sweep_lock(const char *name, void *context, struct err *err)
 	return 0;
 }
 
+/* Records are written in moments and by several parts of the program, so age tells what was left. */
+static int sweep_record(const char *name, void *context, struct err *err)
+{
+	const struct cache *cache = context;
+	CLEANUP_FREE char *path = mem_printf("%s/remember/%s", cache->dir, name);
+	struct stat st;
+
+	(void)err;
+	if (outfile_is_temp(name) && lstat(path, &st) == 0 &&
+	    time(NULL) - st.st_mtim.tv_sec > RECORD_SECONDS)
+		unlink(path);
+	return 0;
+}
+
 void store_sweep(const struct cache *cache)
 {
+	CLEANUP_FREE char *records = path_join(cache->dir, "remember");
 	CLEANUP_FREE char *temps = path_join(cache->dir, "tmp");
 	CLEANUP_FREE char *locks = path_join(cache->dir, "lock");
 
 	store_each(temps, sweep_one, (void *)cache, NULL);
 	store_each(locks, sweep_lock, (void *)cache, NULL);
+	store_each(records, sweep_record, (void *)cache, NULL);
 }
 
 struct item {
@@ -207,6 +226,20 @@ static int remove_item(struct cache *cache, const struct item *item, bool *ret_r
 	if (rename(item->path, temp) < 0)
 		return errno == ENOENT ? 0 : err_sys(err, errno, "cannot remove '%s'", item->path);
 	*ret_removed = true;
+	return path_remove_all(temp, err);
+}
+
+int cache_discard(struct cache *cache, const char *kind, const struct digest *key, struct err *err)
+{
+	char hex[DIGEST_HEX_SIZE];
+	CLEANUP_FREE char *path = mem_printf("%s/%s/%s", cache->dir, kind, digest_hex(key, hex));
+	CLEANUP_FREE char *temp =
+		mem_printf("%s/tmp/discard-%s-%s.%ld", cache->dir, kind, hex, (long)getpid());
+
+	if (path_remove_all(temp, err) < 0)
+		return -1;
+	if (rename(path, temp) < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "cannot remove '%s'", path);
 	return path_remove_all(temp, err);
 }
 

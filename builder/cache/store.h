@@ -33,7 +33,7 @@ int store_lock(const struct cache *cache, const char *name, bool wait, int *ret_
 /* Removes the lock file and frees the lock; fd -1 is allowed. */
 void store_unlock(const struct cache *cache, const char *name, int *fd);
 
-/* Removes what killed builds left in tmp/. Failures are left for the next time. */
+/* Removes what killed builds left in tmp/, lock/ and remember/. Failures are left for the next time. */
 void store_sweep(const struct cache *cache);
 
 /* Calls visit for each name in a folder, sorted; names that start with a dot are left out and an absent

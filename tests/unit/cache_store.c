@@ -389,3 +389,37 @@ TEST(cache_that_cannot_be_made)
 	tap_spew("file", "", 0);
 	CHECK_ERR_PTR(cache_open("file/cache", &err), &err, ERR_OTHER, "cannot");
 }
+
+TEST(discard_removes_what_is_held)
+{
+	struct cache *cache = open_here();
+	struct digest key = key_of("a"), other = key_of("never");
+	struct err err = {0};
+
+	put(cache, "a", "x", 1);
+	CHECK(is_there(cache, "a"));
+	CHECK_OK(cache_discard(cache, "kind", &key, &err), &err);
+	CHECK(!is_there(cache, "a"));
+	CHECK_INT(count_files("cache/tmp"), 0);
+	CHECK_OK(cache_discard(cache, "kind", &other, &err), &err);
+	put(cache, "a", "y", 1);
+	CHECK(is_there(cache, "a"));
+	cache_close(cache);
+}
+
+TEST(records_that_a_killed_build_left_go)
+{
+	const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+
+	cache_close(open_here());
+	CHECK_INT(mkdir("cache/remember", 0700), 0);
+	tap_spew("cache/remember/a.json.12.3.tmp", "x", 1);
+	tap_spew("cache/remember/b.json.12.3.tmp", "x", 1);
+	tap_spew("cache/remember/c.json", "x", 1);
+	CHECK_INT(utimensat(AT_FDCWD, "cache/remember/a.json.12.3.tmp", old, 0), 0);
+	CHECK_INT(utimensat(AT_FDCWD, "cache/remember/c.json", old, 0), 0);
+	cache_close(open_here());
+	CHECK(access("cache/remember/a.json.12.3.tmp", F_OK) < 0);
+	CHECK(access("cache/remember/b.json.12.3.tmp", F_OK) == 0); /* may be being written */
+	CHECK(access("cache/remember/c.json", F_OK) == 0);
+}
