@@ -5,6 +5,7 @@
 #ifndef INGOT_DISK_ENDIAN_H
 #define INGOT_DISK_ENDIAN_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Reads 16 bits, little-endian, at any address. */
@@ -44,6 +45,13 @@ static inline void put_le64(uint8_t *p, uint64_t v)
 {
 	put_le32(p, (uint32_t)v);
 	put_le32(p + 4, (uint32_t)(v >> 32));
+}
+
+/* Copies the characters of text, without its NUL, to a field of at least that size. */
+static inline void put_text(uint8_t *to, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		to[i] = (uint8_t)text[i];
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FAT names. A long name is stored in front of the short entry, its last part first.
+ * FAT names, both ways. A long name is stored in front of the short entry, its last part first.
  */
 #include "disk/fatname.h"
 
@@ -43,9 +43,9 @@ static int exact_short(const char *name, uint8_t ret[11])
 	for (const char *p = name; *p; p++)
 		if (p != dot && short_char(*p) != *p)
 			return -1;
-	memcpy(ret, name, base);
+	put_text(ret, name, base);
 	if (dot)
-		memcpy(ret + 8, dot + 1, extension);
+		put_text(ret + 8, dot + 1, extension);
 	return 0;
 }
 
@@ -66,7 +66,7 @@ int fatname_short(const char *name, unsigned tail, uint8_t ret[11])
 			continue;
 		ret[n++] = (uint8_t)(short_char(*p) ? short_char(*p) : '_');
 	}
-	memcpy(ret + n, suffix, strlen(suffix));
+	put_text(ret + n, suffix, strlen(suffix));
 	n = 8;
 	for (const char *p = dot ? dot + 1 : ""; *p && n < 11; p++)
 		if (*p != ' ')
@@ -106,4 +106,77 @@ uint8_t *fatname_write(const char *name, const uint8_t short_name[11], uint8_t *
 	}
 	memcpy(to, short_name, 11);
 	return to;
+}
+
+void fatname_add_long(struct fatname_long *name, const uint8_t *e)
+{
+	unsigned number = e[0] & 0x3f;
+
+	if (e[0] & 0x40 && number >= 1 && number <= 20) {
+		memset(name, 0, sizeof(*name));
+		name->expected = number;
+		name->checksum = e[13];
+	}
+	if (number == 0 || number != name->expected || e[13] != name->checksum) {
+		name->expected = 0;
+		name->complete = false;
+		return;
+	}
+	for (unsigned i = 0; i < FAT_LONG_UNITS; i++)
+		name->units[(number - 1) * FAT_LONG_UNITS + i] = get_le16(e + fat_long_at(i));
+	name->expected = number - 1;
+	name->complete = number == 1;
+}
+
+/* Names get printed: other than ASCII only from U+00A0 on, no halves of surrogates. */
+static void format_long(const struct fatname_long *name, char *to)
+{
+	for (const uint16_t *u = name->units; *u && u < name->units + 255; u++) {
+		if (*u < 0x80) {
+			*to++ = *u < ' ' || *u == 0x7f || *u == '/' ? '?' : (char)*u;
+		} else if (*u < 0xa0 || (*u >= 0xd800 && *u < 0xe000)) {
+			*to++ = '?';
+		} else if (*u < 0x800) {
+			*to++ = (char)(0xc0 | *u >> 6);
+			*to++ = (char)(0x80 | (*u & 0x3f));
+		} else {
+			*to++ = (char)(0xe0 | *u >> 12);
+			*to++ = (char)(0x80 | (*u >> 6 & 0x3f));
+			*to++ = (char)(0x80 | (*u & 0x3f));
+		}
+	}
+	*to = 0;
+}
+
+/* One half of a short name without the spaces at its end; returns where the next goes. */
+static char *format_half(const uint8_t *from, int len, bool lower, char *to)
+{
+	while (len > 0 && from[len - 1] == ' ')
+		len--;
+	for (int i = 0; i < len; i++) {
+		bool fine = from[i] >= ' ' && from[i] < 0x7f && from[i] != '/';
+		bool upper = from[i] >= 'A' && from[i] <= 'Z';
+
+		*to++ = !fine ? '?' : (char)(from[i] + (lower && upper ? 32 : 0));
+	}
+	return to;
+}
+
+/* Byte 12 holds Windows NT's flags for names in lower case. */
+static void format_short(const uint8_t *e, char *to)
+{
+	to = format_half(e, 8, e[12] & 0x08, to);
+	if (memcmp(e + 8, "   ", 3) != 0) {
+		*to++ = '.';
+		to = format_half(e + 8, 3, e[12] & 0x10, to);
+	}
+	*to = 0;
+}
+
+void fatname_read(const uint8_t *e, const struct fatname_long *name, char ret[FATNAME_TEXT_SIZE])
+{
+	if (name->complete && name->checksum == fat_checksum(e))
+		format_long(name, ret);
+	else
+		format_short(e, ret);
 }

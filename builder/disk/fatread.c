@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "disk/endian.h"
 #include "disk/fat.h"
+#include "disk/fatname.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -223,90 +224,14 @@ fail:
 	return NULL;
 }
 
-/* The parts of a long name that were read so far. */
-struct long_name {
-	uint16_t units[20 * FAT_LONG_UNITS + 1];
-	unsigned expected; /* number of the part that comes next; 0: none is being read */
-	bool complete;
-	uint8_t checksum;
-};
-
-static void add_long(struct long_name *name, const uint8_t *e)
-{
-	unsigned number = e[0] & 0x3f;
-
-	if (e[0] & 0x40 && number >= 1 && number <= 20) {
-		memset(name, 0, sizeof(*name));
-		name->expected = number;
-		name->checksum = e[13];
-	}
-	if (number == 0 || number != name->expected || e[13] != name->checksum) {
-		name->expected = 0;
-		name->complete = false;
-		return;
-	}
-	for (unsigned i = 0; i < FAT_LONG_UNITS; i++)
-		name->units[(number - 1) * FAT_LONG_UNITS + i] = get_le16(e + fat_long_at(i));
-	name->expected = number - 1;
-	name->complete = number == 1;
-}
-
-/* Names get printed: other than ASCII only from U+00A0 on, no halves of surrogates. */
-static void format_long(const struct long_name *name, char *to)
-{
-	for (const uint16_t *u = name->units; *u && u < name->units + 255; u++) {
-		if (*u < 0x80) {
-			*to++ = *u < ' ' || *u == 0x7f || *u == '/' ? '?' : (char)*u;
-		} else if (*u < 0xa0 || (*u >= 0xd800 && *u < 0xe000)) {
-			*to++ = '?';
-		} else if (*u < 0x800) {
-			*to++ = (char)(0xc0 | *u >> 6);
-			*to++ = (char)(0x80 | (*u & 0x3f));
-		} else {
-			*to++ = (char)(0xe0 | *u >> 12);
-			*to++ = (char)(0x80 | (*u >> 6 & 0x3f));
-			*to++ = (char)(0x80 | (*u & 0x3f));
-		}
-	}
-	*to = 0;
-}
-
-/* One half of a short name without the spaces at its end; returns where the next goes. */
-static char *format_half(const uint8_t *from, int len, bool lower, char *to)
-{
-	while (len > 0 && from[len - 1] == ' ')
-		len--;
-	for (int i = 0; i < len; i++) {
-		bool fine = from[i] >= ' ' && from[i] < 0x7f && from[i] != '/';
-		bool upper = from[i] >= 'A' && from[i] <= 'Z';
-
-		*to++ = !fine ? '?' : (char)(from[i] + (lower && upper ? 32 : 0));
-	}
-	return to;
-}
-
-/* Byte 12 holds Windows NT's flags for names in lower case. */
-static void format_short(const uint8_t *e, char *to)
-{
-	to = format_half(e, 8, e[12] & 0x08, to);
-	if (memcmp(e + 8, "   ", 3) != 0) {
-		*to++ = '.';
-		to = format_half(e + 8, 3, e[12] & 0x10, to);
-	}
-	*to = 0;
-}
-
-static void fill_entry(const uint8_t *e, const struct long_name *name, struct fatread_entry *ret)
+static void fill_entry(const uint8_t *e, const struct fatname_long *name, struct fatread_entry *ret)
 {
 	*ret = (struct fatread_entry){
 		.size = get_le32(e + 28),
 		.cluster = (uint32_t)get_le16(e + 20) << 16 | get_le16(e + 26),
 		.is_folder = e[11] & FAT_DIRECTORY,
 	};
-	if (name->complete && name->checksum == fat_checksum(e))
-		format_long(name, ret->name);
-	else
-		format_short(e, ret->name);
+	fatname_read(e, name, ret->name);
 }
 
 static int list_folder(struct fatread *fat, const struct fatread_entry *folder,
@@ -316,7 +241,7 @@ static int list_folder(struct fatread *fat, const struct fatread_entry *folder,
 	CLEANUP_FREE uint8_t *bytes = NULL;
 	CLEANUP_FREE struct fatread_entry *items = NULL;
 	size_t count = 0, room = 0;
-	struct long_name name = {0};
+	struct fatname_long name = {0};
 
 	if (!image)
 		return -1;
@@ -327,7 +252,7 @@ static int list_folder(struct fatread *fat, const struct fatread_entry *folder,
 		struct fatread_entry entry;
 
 		if (e[0] != 0xe5 && (e[11] & 0x3f) == FAT_LONG) {
-			add_long(&name, e);
+			fatname_add_long(&name, e);
 			continue;
 		}
 		if (e[0] != 0xe5 && e[0] != '.' && !(e[11] & FAT_VOLUME)) {
@@ -336,7 +261,7 @@ static int list_folder(struct fatread *fat, const struct fatread_entry *folder,
 			fill_entry(e, &name, &entry);
 			VEC_ADD(items, count, room, entry);
 		}
-		name = (struct long_name){0};
+		name = (struct fatname_long){0};
 	}
 	*ret = MEM_STEAL(items);
 	*ret_count = count;

@@ -7,17 +7,16 @@
 
 #include "base/err.h"
 #include "base/image.h"
+#include "disk/fatname.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define FATREAD_NAME_SIZE (255 * 3 + 1) /* UTF-8 */
-
 struct fatread;
 
 struct fatread_entry {
-	char name[FATREAD_NAME_SIZE];
+	char name[FATNAME_TEXT_SIZE];
 	uint64_t size;    /* bytes */
 	uint32_t cluster; /* the first one; 0: none */
 	bool is_folder;

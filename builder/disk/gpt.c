@@ -166,7 +166,7 @@ static int put_label(uint8_t *to, const char *label, struct err *err)
 	size_t units = 0;
 
 	while (*p) {
-		uint32_t c;
+		uint32_t c = 0;
 		size_t len = utf8_decode(p, &c), need = c >= 0x10000 ? 2 : 1;
 
 		if (len == 0)
@@ -230,7 +230,7 @@ static int put_entries(const struct gpt *gpt, uint64_t disk_size, uint8_t *to, s
 static void put_header(uint8_t *to, const struct gpt *gpt, uint64_t sectors, uint64_t own,
 		       uint64_t other, uint64_t entries_at, uint32_t entries_crc)
 {
-	memcpy(to, "EFI PART", 8);
+	put_text(to, "EFI PART", 8);
 	put_le32(to + 8, 0x00010000);
 	put_le32(to + 12, HEADER_SIZE);
 	put_le64(to + 24, own);

@@ -36,7 +36,7 @@ struct builder {
 
 static uint64_t round_up(uint64_t n, uint64_t step)
 {
-	return (n + step - 1) / step * step;
+	return step > 1 ? (n + step - 1) / step * step : n;
 }
 
 static void add_region(struct builder *b, struct region region, uint64_t offset, const char *name)
@@ -64,7 +64,7 @@ static int add_section(struct builder *b, const char *name, uint64_t size, uint3
 	if (b->address + size > UINT32_MAX || b->end + raw > UINT32_MAX)
 		return err_set(err, ERR_OTHER, "it would be larger than 4 GiB");
 	memset(h, 0, PE_SECTION_SIZE);
-	memcpy(h, name, strlen(name));
+	put_text(h, name, strlen(name));
 	put_le32(h + 8, (uint32_t)size);
 	put_le32(h + 12, (uint32_t)b->address);
 	put_le32(h + 16, (uint32_t)raw);
@@ -82,7 +82,7 @@ static int add_text(struct builder *b, const char *name, const char *text, uint8
 		    struct err *err)
 {
 	size_t len = strlen(text);
-	uint64_t offset;
+	uint64_t offset = 0;
 
 	memcpy(*next, text, len);
 	if (add_section(b, name, len, DATA, &offset, err) < 0)
@@ -125,7 +125,7 @@ static int check_kernel(struct builder *b, const struct region *kernel, struct e
 
 static int add_kernel(struct builder *b, const struct uki_input *input, struct err *err)
 {
-	uint64_t offset, size = 0;
+	uint64_t offset = 0, size = 0;
 
 	if (check_kernel(b, &input->kernel, err) < 0 ||
 	    add_section(b, ".linux", input->kernel.length, CODE, &offset, err) < 0)

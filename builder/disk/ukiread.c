@@ -43,7 +43,7 @@ int uki_sections(struct image *image, struct uki_section ret[UKI_SECTIONS_MAX], 
 int uki_read_text(struct image *image, const char *section, char **ret, struct err *err)
 {
 	struct uki_section sections[UKI_SECTIONS_MAX];
-	size_t count, len;
+	size_t count = 0, len;
 
 	*ret = NULL;
 	if (uki_sections(image, sections, &count, err) < 0)

@@ -132,7 +132,7 @@ static int read_cluster(struct qcow2_image *q, uint64_t guest_cluster, size_t fr
 	if (get_entry(q, guest_cluster, &entry, err) < 0)
 		return -1;
 	if (entry & QCOW2_COMPRESSED) {
-		if (read_compressed(q, entry, &bytes, err) < 0)
+		if (read_compressed(q, entry, &bytes, err) < 0 || !bytes)
 			return -1;
 		memcpy(to, bytes + from, len);
 		return 0;
