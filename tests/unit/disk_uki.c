@@ -130,6 +130,36 @@ TEST(objdump_agrees)
 	CHECK_FILE("cmdline", "roothash=00 ro");
 }
 
+/* All bytes but those of .sbat, to which ukify adds a line of its own. */
+TEST(ukify_writes_the_same)
+{
+	struct uki_input input = sample();
+	CLEANUP_FREE uint8_t *ours = NULL, *theirs = NULL;
+	CLEANUP_FREE char *ukify = proc_find("ukify");
+	struct region initrd = {.bytes = "initrd", .length = 6, .fd = -1};
+	struct err err = {0};
+	size_t size, size2;
+
+	if (!ukify)
+		SKIP("ukify is not installed (Debian 12 has none)");
+	input.initrds = &initrd;
+	input.initrd_count = 1;
+	ours = build(&input, &size);
+	tap_spew("stub", stub, sizeof(stub));
+	tap_spew("kernel", kernel, sizeof(kernel));
+	tap_spew("initrd", "initrd", 6);
+	tap_spew("osrel", input.osrel, strlen(input.osrel));
+	CHECK_OK(RUN(NULL, &err, "ukify", "build", "--stub", "stub", "--linux", "kernel",
+		     "--initrd", "initrd", "--os-release", "@osrel", "--cmdline", input.cmdline,
+		     "--uname", input.uname, "--output", "theirs"),
+		 &err);
+	theirs = (uint8_t *)tap_slurp("theirs", &size2);
+	CHECK_U64(size, size2);
+	memcpy(ours + TESTPE_TABLE + 40 + 8, theirs + TESTPE_TABLE + 40 + 8, 4);
+	memcpy(ours + 3072, theirs + 3072, 512);
+	CHECK_MEM(ours, theirs, size);
+}
+
 TEST(texts_are_read_back)
 {
 	struct uki_input input = sample();
