@@ -54,7 +54,7 @@ __attribute__((unused)) static void testpe_stub(uint8_t *p)
 	put_le16(o + 70, 0x0060 | TESTPE_NX);
 	put_le32(o + 108, 16);
 	testpe_section(p + TESTPE_TABLE, ".text", 0x600, 0x1000, 1536, 0x60000020);
-	testpe_section(p + TESTPE_TABLE + 40, ".sbat", 0x20, 0x2000, 3072, 0x40000040);
+	testpe_section(p + TESTPE_TABLE + 40, ".sbat", 0x220, 0x2000, 3072, 0x40000040);
 	memset(p + 1536, 0xc3, 0x600);
 	memcpy(p + 3072, "sbat,1\n", 7);
 }

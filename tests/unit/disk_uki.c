@@ -156,7 +156,7 @@ TEST(ukify_writes_the_same)
 	theirs = (uint8_t *)tap_slurp("theirs", &size2);
 	CHECK_U64(size, size2);
 	memcpy(ours + TESTPE_TABLE + 40 + 8, theirs + TESTPE_TABLE + 40 + 8, 4);
-	memcpy(ours + 3072, theirs + 3072, 512);
+	memcpy(ours + 3072, theirs + 3072, 1024);
 	CHECK_MEM(ours, theirs, size);
 }
 
