@@ -31,6 +31,8 @@ struct writer {
 	sqfs_frag_table_t *fragments;
 	sqfs_block_writer_t *blocks;
 	sqfs_block_processor_t *processor;
+	struct squashfs_archived archived;
+	bool stage_archived; /* now written are the archived files, else all others */
 	char *buffer;
 	uint64_t backlog; /* blocks that may be on their way */
 	uint64_t done;
@@ -38,18 +40,26 @@ struct writer {
 	void *context;
 };
 
-static void writer_free(struct writer *w)
+static void stop_processor(struct writer *w)
 {
 	/* libsquashfs does not free what is in its queue, so after an error take that out: each call
 	 * gets at least one block further. */
 	for (uint64_t i = 0; w->processor && i < w->backlog; i++)
 		if (sqfs_block_processor_sync(w->processor) == 0)
 			break;
-	sqfs_destroy(w->processor); /* first: its threads use the others */
+	sqfs_destroy(w->processor);
 	sqfs_destroy(w->blocks);
+	w->processor = NULL;
+	w->blocks = NULL;
+}
+
+static void writer_free(struct writer *w)
+{
+	stop_processor(w); /* first: its threads use the others */
 	sqfs_destroy(w->fragments);
 	sqfs_destroy(w->uncompressor);
 	sqfs_destroy(w->compressor);
+	free(w->archived.items);
 	squashfs_inodes_free(&w->inodes);
 	free(w->buffer);
 }
@@ -88,9 +98,8 @@ static int make_processor(struct writer *w, struct err *err)
 	w->backlog = 8 * (uint64_t)o->jobs + 8;
 	if (w->backlog * o->block > QUEUE_BYTES)
 		w->backlog = QUEUE_BYTES / o->block;
-	w->fragments = sqfs_frag_table_create(0);
 	w->blocks = sqfs_block_writer_create(&w->file.base, SQFS_DEVBLK_SIZE, 0);
-	if (!w->fragments || !w->blocks)
+	if (!w->blocks)
 		return squashfs_failed(&w->file, SQFS_ERROR_ALLOC, "write", err);
 	desc.max_block_size = o->block;
 	desc.num_workers = o->jobs;
@@ -105,15 +114,20 @@ static int make_processor(struct writer *w, struct err *err)
 	return r ? squashfs_failed(&w->file, r, "start threads to write", err) : 0;
 }
 
+static void advance(struct writer *w, uint64_t bytes)
+{
+	w->done += bytes;
+	if (w->progress)
+		w->progress(w->done, w->inodes.content, w->context);
+}
+
 static int append(struct writer *w, const void *bytes, size_t len, struct err *err)
 {
 	int r = sqfs_block_processor_append(w->processor, bytes, len);
 
 	if (r)
 		return squashfs_failed(&w->file, r, "write", err);
-	w->done += len;
-	if (w->progress)
-		w->progress(w->done, w->inodes.content, w->context);
+	advance(w, len);
 	return 0;
 }
 
@@ -143,7 +157,7 @@ static int visit(const struct tree_node *node, const char *path, void *context, 
 	struct squashfs_entry *entry = &w->inodes.items[node->inode->mark - 1];
 	int r;
 
-	if (node->inode->type != TREE_FILE || entry->file)
+	if (node->inode->type != TREE_FILE || entry->file || entry->archived != w->stage_archived)
 		return 0;
 	r = sqfs_block_processor_begin_file(w->processor, &entry->file, NULL, 0);
 	if (r)
@@ -171,19 +185,45 @@ static int finish(struct writer *w, struct err *err)
 	return r ? squashfs_failed(&w->file, r, "write", err) : 0;
 }
 
-static int write_all(struct writer *w, const struct tree *tree, struct err *err)
+/* Archived files and the others know nothing of each other, so that the bytes of the first do not depend
+ * on the second and can be taken over. */
+static int write_stage(struct writer *w, const struct tree *tree, bool archived, struct err *err)
 {
 	int r;
 
-	if (squashfs_inodes_number(tree, &w->inodes, err) < 0 || start(w, err) < 0 ||
-	    make_processor(w, err) < 0)
-		return -1;
-	w->buffer = mem_alloc(READ_SIZE);
-	if (tree_walk(tree, visit, w, err) < 0)
+	w->stage_archived = archived;
+	if (make_processor(w, err) < 0 || tree_walk(tree, visit, w, err) < 0)
 		return -1;
 	r = sqfs_block_processor_finish(w->processor);
 	if (r)
 		return squashfs_failed(&w->file, r, "write", err);
+	stop_processor(w);
+	return 0;
+}
+
+static int write_all(struct writer *w, const struct tree *tree, struct squashfs_result *ret,
+		     struct err *err)
+{
+	int reused;
+
+	if (squashfs_inodes_number(tree, &w->inodes, err) < 0 ||
+	    squashfs_archived_list(tree, &w->inodes, &w->archived, err) < 0 || start(w, err) < 0)
+		return -1;
+	w->buffer = mem_alloc(READ_SIZE);
+	w->fragments = sqfs_frag_table_create(0);
+	if (!w->fragments)
+		return squashfs_failed(&w->file, SQFS_ERROR_ALLOC, "write", err);
+	reused = squashfs_content_restore(&w->archived, w->options, &w->file, w->fragments, err);
+	if (reused < 0 || (!reused && write_stage(w, tree, true, err) < 0))
+		return -1;
+	ret->reused = reused;
+	if (reused)
+		advance(w, w->archived.bytes);
+	if (w->options->archives)
+		squashfs_content_save(&w->archived, w->options, &w->file, w->fragments,
+				      &ret->content);
+	if (write_stage(w, tree, false, err) < 0)
+		return -1;
 	return finish(w, err);
 }
 
@@ -199,11 +239,13 @@ int squashfs_write(const struct tree *tree, const struct squashfs_options *optio
 			       options->jobs);
 	squashfs_file_init(&w.file, fd, name);
 	*ret = (struct squashfs_result){0};
-	r = write_all(&w, tree, err);
+	r = write_all(&w, tree, ret, err);
 	if (r == 0)
 		r = squashfs_hash(&w.file, options, ret, err);
 	ret->size = w.file.size;
 	ret->inodes = w.inodes.count;
+	if (r < 0)
+		str_free(&ret->content);
 	writer_free(&w);
 	return r;
 }

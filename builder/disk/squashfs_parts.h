@@ -31,6 +31,7 @@ struct squashfs_entry {
 	sqfs_inode_generic_t *file;   /* TREE_FILE: made while the content is written */
 	uint64_t ref;                 /* where its metadata is, once they are written */
 	uint32_t links, subfolders;
+	bool archived; /* its content is in an archive */
 };
 
 struct squashfs_inodes {
@@ -64,6 +65,29 @@ bool squashfs_leaves_out(const char *xattr);
 
 /* Frees the list and the inodes that the content writer made. */
 void squashfs_inodes_free(struct squashfs_inodes *inodes);
+
+/* The archived files in the order in which their content is written. */
+struct squashfs_archived {
+	struct squashfs_entry **items;
+	size_t count, room;
+	uint64_t bytes; /* of content */
+};
+
+/* Lists the archived files and marks their entries. Free items. */
+int squashfs_archived_list(const struct tree *tree, struct squashfs_inodes *inodes,
+			   struct squashfs_archived *ret, struct err *err);
+
+/* Appends to text where the content of the archived files and the fragments are in file, whose end is the
+ * end of this content. */
+void squashfs_content_save(const struct squashfs_archived *archived,
+			   const struct squashfs_options *options, const struct squashfs_file *file,
+			   sqfs_frag_table_t *fragments, struct str *text);
+
+/* Copies the content of the archived files from options->earlier. Returns 1, or 0 when that does not fit
+ * (nothing has changed then), or -1. */
+int squashfs_content_restore(const struct squashfs_archived *archived,
+			     const struct squashfs_options *options, struct squashfs_file *file,
+			     sqfs_frag_table_t *fragments, struct err *err);
 
 /* Writes the inode, directory, id and xattr tables behind the content (the fragment table between them
  * by way of fragments) and fills in the superblock. */
