@@ -58,6 +58,7 @@ int vm_disk_inspect(const char *image, struct vm_disk_info *ret, struct err *err
 	uint8_t head[104] = {0};
 	struct stat st;
 
+	*ret = (struct vm_disk_info){0};
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, errno, "cannot open '%s'", image);
 	if (!S_ISREG(st.st_mode))
