@@ -24,16 +24,16 @@
 #define FILE_SIZE (2 + 8 + 8 + 4 + 4 + 4)       /* type, place, sparse, fragment, blocks */
 #define BLOCK_SIZE 4
 
-struct lister {
-	struct squashfs_inodes *inodes;
-	struct squashfs_archived *list;
-};
+static struct squashfs_entry *entry_of(const struct squashfs_archived *list, size_t i)
+{
+	return &list->inodes->items[list->items[i]];
+}
 
 static int list_file(const struct tree_node *node, const char *path, void *context, struct err *err)
 {
-	struct lister *lister = context;
-	struct squashfs_archived *list = lister->list;
-	struct squashfs_entry *entry = &lister->inodes->items[node->inode->mark - 1];
+	struct squashfs_archived *list = context;
+	size_t place = node->inode->mark - 1;
+	struct squashfs_entry *entry = &list->inodes->items[place];
 	const struct tree_data *data = &node->inode->data;
 
 	(void)path, (void)err;
@@ -41,16 +41,15 @@ static int list_file(const struct tree_node *node, const char *path, void *conte
 		return 0;
 	entry->archived = true;
 	list->bytes += data->size;
-	VEC_ADD(list->items, list->count, list->room, entry);
+	VEC_ADD(list->items, list->count, list->room, place);
 	return 0;
 }
 
 int squashfs_archived_list(const struct tree *tree, struct squashfs_inodes *inodes,
 			   struct squashfs_archived *ret, struct err *err)
 {
-	struct lister lister = {.inodes = inodes, .list = ret};
-
-	return tree_walk(tree, list_file, &lister, err);
+	ret->inodes = inodes;
+	return tree_walk(tree, list_file, ret, err);
 }
 
 /* Archives are told apart by the order of their first file. */
@@ -67,7 +66,7 @@ static void make_key(const struct squashfs_archived *archived,
 	digest_add(ctx, line, strlen(line));
 	digest_add(ctx, squashfs_version(), strlen(squashfs_version()) + 1);
 	for (size_t i = 0; i < archived->count; i++) {
-		const struct tree_data *data = &archived->items[i]->inode->data;
+		const struct tree_data *data = &entry_of(archived, i)->inode->data;
 		size_t k = 0;
 
 		while (k < count && fds[k] != data->fd)
@@ -147,7 +146,7 @@ void squashfs_content_save(const struct squashfs_archived *archived,
 		add_le(text, fragment.size, 4);
 	}
 	for (size_t i = 0; i < archived->count; i++)
-		save_file(text, archived->items[i]->file);
+		save_file(text, entry_of(archived, i)->file);
 }
 
 /* A position in a record. */
@@ -199,14 +198,14 @@ static sqfs_inode_generic_t *load_file(struct cursor *c, uint64_t size, uint32_t
 static bool load_files(const struct squashfs_archived *archived, struct cursor *c, uint32_t block)
 {
 	for (size_t i = 0; i < archived->count; i++) {
-		struct squashfs_entry *entry = archived->items[i];
+		struct squashfs_entry *entry = entry_of(archived, i);
 
 		entry->file = load_file(c, entry->inode->data.size, block);
 		if (entry->file)
 			continue;
 		while (i--) {
-			sqfs_free(archived->items[i]->file);
-			archived->items[i]->file = NULL;
+			sqfs_free(entry_of(archived, i)->file);
+			entry_of(archived, i)->file = NULL;
 		}
 		return false;
 	}

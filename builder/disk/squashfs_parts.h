@@ -68,7 +68,8 @@ void squashfs_inodes_free(struct squashfs_inodes *inodes);
 
 /* The archived files in the order in which their content is written. */
 struct squashfs_archived {
-	struct squashfs_entry **items;
+	struct squashfs_inodes *inodes; /* borrowed */
+	size_t *items;                  /* places in inodes->items */
 	size_t count, room;
 	uint64_t bytes; /* of content */
 };
