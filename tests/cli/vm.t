@@ -103,6 +103,33 @@ truncate -s 8M image/empty.raw
 run_status 5 'no root to damage' "$INGOT" test --kvm off image/empty.raw
 is "$(orphans)" '' 'no machine runs any more'
 
+# The real QEMU with its console on a terminal: firmware speaks, Ctrl-A X ends it.
+cat >terminal.py <<'E2'
+import os, pty, select, sys, termios, time
+pid, master = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+seen, sent, raw, until = b'', False, False, time.time() + 100
+while time.time() < until:
+    if select.select([master], [], [], 1)[0]:
+        try:
+            seen += os.read(master, 65536)
+        except OSError:
+            break
+    if not sent and b'BdsDxe: ' in seen:
+        raw = not termios.tcgetattr(master)[3] & termios.ICANON
+        os.write(master, b'\x01x')
+        sent = True
+else:
+    os.kill(pid, 9)
+    sys.exit('timeout: %r' % seen[-500:])
+status = os.waitpid(pid, 0)[1]
+print('spoke', sent, 'raw', raw, 'status', status)
+E2
+rm bin/qemu-system-x86_64
+run_ok 'boot on a terminal' python3 terminal.py "$INGOT" boot --kvm off -m 256 image/empty.raw
+is "$out" 'spoke True raw True status 0' 'the firmware is on the terminal, Ctrl-A X ends it'
+
 run_status 6 'no QEMU' env PATH="$tmp/none" "$INGOT" boot --kvm off image/x.raw
 like "$err" "^ingot: cannot find 'qemu-system-x86_64'$" 'says what is missing'
 like "$err" '^hint: install the package qemu-system-x86' 'says what to install'

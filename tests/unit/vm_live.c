@@ -199,15 +199,12 @@ TEST(silent_guest_is_told)
 
 TEST(nothing_is_left_behind)
 {
-	CLEANUP_FREE char *here = mem_alloc(PATH_MAX);
-	struct dirent **list;
 	struct vm *vm;
 
-	CHECK(getcwd(here, PATH_MAX));
 	CHECK(mkdir("t", 0700) == 0 && setenv("TMPDIR", "t", 1) == 0);
 	vm = boot("");
-	/* Already while it runs: so SIGKILL leaves nothing either. */
-	CHECK_INT(scandir("t", &list, NULL, alphasort), 2);
+	/* Empty already while the machine runs: so SIGKILL leaves nothing either. */
+	CHECK(rmdir("t") == 0);
 	end(vm);
 }
 
