@@ -117,6 +117,7 @@ TEST(objdump_agrees)
 	CLEANUP(str_free) struct str out = {0};
 	struct err err = {0};
 
+	CHECK(bytes);
 	CHECK_OK(RUN(&out, &err, "objdump", "-h", "uki"), &err);
 	CHECK_CONTAINS(out.data, ".osrel        00000008  0000000140003000  0000000140003000  "
 				 "00001000");

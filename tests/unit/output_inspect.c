@@ -204,7 +204,7 @@ TEST(flipped_bits_are_found)
 static void check_problem(uint64_t at, const char *message)
 {
 	struct err err = {0};
-	CLEANUP_JSON json_t *v = NULL, *none = NULL;
+	CLEANUP_JSON json_t *v = NULL;
 	json_t *problem;
 	size_t i;
 	bool found = false;
