@@ -13,14 +13,14 @@
 
 const struct step build_steps[] = {
 	[STEP_PACKAGES] = {PACKAGES_KIND, "install the packages into a layer", build_packages_key,
-			   build_packages_run, NULL, true},
+			   build_packages_run, NULL},
 	[STEP_INITRD] = {"initrd", "complete the initrd of the layer", build_initrd_key,
-			 build_initrd_run, NULL, false},
+			 build_initrd_run, NULL},
 	[STEP_ROOT] = {"root",
 		       "merge layer, overlays and settings into the verified root file system",
-		       build_root_key, build_root_run, NULL, false},
+		       build_root_key, build_root_run, NULL},
 	[STEP_IMAGES] = {"images", "put kernel, loader and root on a disk, in every format",
-			 build_images_key, build_images_run, build_images_done, false},
+			 build_images_key, build_images_run, build_images_done},
 };
 
 struct build {
@@ -134,12 +134,6 @@ static int run_cached(struct job *job, size_t i, struct log_step *progress, bool
 	*ret_cached = job->dirs[i] != NULL;
 	if (job->dirs[i])
 		return 0;
-	if (step->own_entry) {
-		if (step->run(job, NULL, progress, err) < 0)
-			return -1;
-		job->dirs[i] = cache_find(job->cache, step->name, &job->digests[i]);
-		return job->dirs[i] ? 0 : err_set(err, ERR_OTHER, "the cache entry is gone again");
-	}
 	if (cache_begin(job->cache, step->name, &job->digests[i], &entry, err) < 0)
 		return -1;
 	*ret_cached = entry.dir == NULL;

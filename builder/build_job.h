@@ -41,7 +41,6 @@ struct step {
 	int (*run)(struct job *job, const char *dir, struct log_step *progress, struct err *err);
 	/* Whether the result is there already; NULL: look into the cache. */
 	bool (*done)(struct job *job);
-	bool own_entry; /* run makes the cache entry itself */
 };
 
 /* The steps in order; STEP_COUNT rows. */

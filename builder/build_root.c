@@ -33,9 +33,14 @@ int build_packages_key(struct job *job, struct cache_key *key, struct err *err)
 
 int build_packages_run(struct job *job, const char *dir, struct log_step *progress, struct err *err)
 {
-	(void)dir;
-	return packages_build(job->cache, job->profile, &job->repos, job->options->data,
-			      &job->digests[STEP_PACKAGES], progress, err);
+	if (job->options->offline) {
+		err_set(err, ERR_NETWORK,
+			"cannot work offline: the cache does not have the packages of this profile");
+		return err_hint(err,
+				"'ingot plan' says what changed; build once without --offline");
+	}
+	return packages_build(job->cache, job->profile, &job->repos, job->options->data, dir,
+			      progress, err);
 }
 
 int build_open_layer(struct job *job, struct err *err)

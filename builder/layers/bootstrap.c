@@ -212,10 +212,9 @@ static void free_job(struct job *job)
 }
 
 int packages_build(struct cache *cache, const struct profile *profile,
-		   const struct repositories *repositories, const char *data,
-		   const struct digest *key, struct log_step *step, struct err *err)
+		   const struct repositories *repositories, const char *data, const char *dir,
+		   struct log_step *step, struct err *err)
 {
-	struct cache_entry entry CLEANUP(cache_abandon) = {.lock_fd = -1};
 	struct job job CLEANUP(free_job) = {
 		.input = {.profile = profile, .repositories = repositories, .data = data},
 		.messages = {.step = step},
@@ -223,14 +222,11 @@ int packages_build(struct cache *cache, const struct profile *profile,
 		.pipe_fd = -1,
 	};
 
-	if (sandbox_check(err) < 0 || cache_begin(cache, PACKAGES_KIND, key, &entry, err) < 0)
+	if (sandbox_check(err) < 0)
 		return -1;
-	if (!entry.dir)
-		return 0;
 	job.tree = tree_new();
 	job.input.program = job.program = proc_find("mmdebstrap");
-	if (sandbox_open(cache, &job.box, err) < 0 || make_debs_folder(cache, &job, err) < 0 ||
-	    fill_entry(&job, entry.dir, err) < 0)
+	if (sandbox_open(cache, &job.box, err) < 0 || make_debs_folder(cache, &job, err) < 0)
 		return -1;
-	return cache_commit(&entry, err);
+	return fill_entry(&job, dir, err);
 }

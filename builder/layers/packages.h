@@ -46,16 +46,15 @@ void packages_repositories_free(struct repositories *repositories);
 int packages_key(const struct profile *profile, const struct repositories *repositories,
 		 const char *data, struct cache_key *key, struct err *err);
 
-/* Makes the layer's cache entry (kind PACKAGES_KIND, key the digest of packages_key): layer.tar,
- * layer.index, packages.json. Returns 0 as well when another build made it meanwhile. step (may be NULL)
- * gets the progress. As root in a mount and PID namespace; else in a user namespace with the user's
- * subordinate ids (ERR_TOOL with a hint without them). Fails when a maintainer script does, when a
- * package is not installed completely (ERR_OTHER) and when the repositories are no longer as the key
- * says (ERR_NETWORK). Blocks for minutes; nothing of it survives a kill but the sandbox's folder in the
- * cache, which the next call removes. */
+/* Makes the files of the layer's cache entry (kind PACKAGES_KIND) in dir: layer.tar, layer.index,
+ * packages.json. step (may be NULL) gets the progress. As root in a mount and PID namespace; else in a user
+ * namespace with the user's subordinate ids (ERR_TOOL with a hint without them). Fails when a maintainer
+ * script does, when a package is not installed completely (ERR_OTHER) and when the repositories are no
+ * longer as the key says (ERR_NETWORK). Blocks for minutes; nothing of it survives a kill but the sandbox's
+ * folder in the cache, which the next call removes. */
 int packages_build(struct cache *cache, const struct profile *profile,
-		   const struct repositories *repositories, const char *data,
-		   const struct digest *key, struct log_step *step, struct err *err);
+		   const struct repositories *repositories, const char *data, const char *dir,
+		   struct log_step *step, struct err *err);
 
 /* A layer ready to be merged. */
 struct packages_layer {

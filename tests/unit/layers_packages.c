@@ -80,7 +80,15 @@ static void setup(const char *text)
 
 static int build(struct err *err)
 {
-	return packages_build(cache, &profile, &repositories, here, &key, NULL, err);
+	CLEANUP(cache_abandon) struct cache_entry entry = {.lock_fd = -1};
+
+	if (cache_begin(cache, PACKAGES_KIND, &key, &entry, err) < 0)
+		return -1;
+	if (!entry.dir)
+		return 0;
+	if (packages_build(cache, &profile, &repositories, here, entry.dir, NULL, err) < 0)
+		return -1;
+	return cache_commit(&entry, err);
 }
 
 static size_t count_files(const char *dir)
