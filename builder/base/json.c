@@ -31,7 +31,8 @@ json_t *json_read_file(const char *path, size_t max, struct err *err)
 
 char *json_text(const json_t *value)
 {
-	CLEANUP_FREE char *dump = json_dumps(value, JSON_SORT_KEYS | JSON_INDENT(2));
+	CLEANUP_FREE char *dump =
+		json_dumps(value, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(15));
 
 	return dump ? mem_printf("%s\n", dump) : NULL;
 }
@@ -47,7 +48,8 @@ int json_write_file(const char *path, const json_t *value, bool sync, struct err
 
 char *json_line(const json_t *value)
 {
-	char *dump = json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
+	char *dump = json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY |
+					       JSON_REAL_PRECISION(15));
 
 	return dump ? dump : mem_strdup("null");
 }
