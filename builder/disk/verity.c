@@ -67,10 +67,12 @@ struct verity *verity_new(const uint8_t *salt, size_t salt_len, const uint8_t uu
 	put_le(v->head.data_block, VERITY_BLOCK, 4);
 	put_le(v->head.hash_block, VERITY_BLOCK, 4);
 	put_le(v->head.salt_size, salt_len, 2);
-	memcpy(v->head.salt, salt, salt_len);
+	if (salt_len)
+		memcpy(v->head.salt, salt, salt_len);
 	v->salt_len = salt_len;
 	v->salted = digest_start();
-	digest_add(v->salted, salt, salt_len);
+	if (salt_len)
+		digest_add(v->salted, salt, salt_len);
 	v->work = digest_start();
 	return v;
 }
