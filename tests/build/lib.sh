@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # what ../lib.sh sets
 # For tests of the whole pipeline: a cache of their own that has the package layer of the user's, and
 # small profiles that use it. Source it behind ../lib.sh.
 requires jq
@@ -13,25 +14,22 @@ step_of() {
         '.steps[] | select(.step == $step and ($profile == "" or .profile == $profile)) | .[$field]' <<<"$1"
 }
 
-# copy_layer CACHE: put our package layer and what is known of the repositories into another cache.
+# copy_layer FROM TO: put the package layer and what is known of the repositories into another cache.
 copy_layer() {
-    mkdir -p "$1/packages" "$1/remember"
-    cp -al "$cache/packages/$key" "$1/packages/" 2>/dev/null || cp -a "$cache/packages/$key" "$1/packages/"
-    cp "$cache"/remember/repositories.*.json "$1/remember/"
+    mkdir -p "$2/packages" "$2/remember"
+    cp -al "$1/packages/$key" "$2/packages/" 2>/dev/null || cp -a "$1/packages/$key" "$2/packages/"
+    cp "$1"/remember/repositories.*.json "$2/remember/"
 }
 
-# take_layer PROFILE: build it with the user's cache, as `make demo` does, so that its package layer is
+# take_layer PROFILE [FORMATS]: build it with the user's cache, as `make demo` does, so that its package layer is
 # made once for all tests, then share this layer with $cache. Everything after it is --offline: a
-# repository that changes meanwhile changes no test.
+# repository that changes meanwhile changes no test. The images stay in $tmp/shared.
 take_layer() {
-    local shared
-    run_ok "build ${1##*/} with the shared cache" "$INGOT" build --format raw -o "$tmp/shared" "$1"
-    rm -rf "$tmp/shared"
+    run_ok "build ${1##*/} with the shared cache" "$INGOT" build --format "${2:-raw}" -o "$tmp/shared" "$1"
     [ "$tap_failed" = 0 ] || bail "nothing to test with"
-    run "$INGOT" --json plan --offline -o "$tmp/shared" "$1"
+    run "$INGOT" --json plan --offline -o "$tmp/none" "$1"
     key=$(step_of "$(grep '"plan"' "$out_file")" packages key)
-    shared=$("$INGOT" cache path)
-    cache=$shared copy_layer "$cache"
+    copy_layer "$("$INGOT" cache path)" "$cache"
 }
 
 # make_profile NAME [LINE...]: $tmp/NAME.yaml, a child of base.yaml whose image is small and quickly made,
