@@ -20,7 +20,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define FORMAT_VERSION "2"
+#define FORMAT_VERSION "3"
 #define RECORD_MAX ((size_t)1 << 20)
 #define HASH_AREA_MAX ((size_t)1 << 30)
 #define OS_RELEASE_MAX ((size_t)64 << 10)
@@ -179,13 +179,14 @@ static int write_record(const char *dir, const struct tree *tree,
 static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		      struct log_step *progress, struct err *err)
 {
+	CLEANUP(build_content_close) struct build_content content = {.earlier = {.fd = -1}};
 	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
 	CLEANUP_FREE char *path = path_join(dir, "root.squashfs");
 	const struct profile *p = job->profile;
 	struct squashfs_result result = {0};
 	/* Salt and UUID of the hash tree come from the key: random enough to tell images apart, the same
 	 * on every build. */
-	const struct squashfs_options options = {
+	struct squashfs_options options = {
 		.compression = p->rootfs.compression,
 		.level = p->rootfs.level,
 		.block = p->rootfs.block,
@@ -194,9 +195,16 @@ static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		.salt = job->digests[STEP_ROOT].bytes,
 		.salt_len = DIGEST_SIZE,
 		.uuid = job->digests[STEP_ROOT].bytes,
+		.archives = &job->layer.digest,
 	};
+	struct digest key;
 	int r;
 
+	if (squashfs_content_key(tree, &options, &key, err) < 0)
+		return -1;
+	build_content_open(job->cache, &key, &content);
+	if (content.earlier.fd >= 0)
+		options.earlier = &content.earlier;
 	if (outfile_open(&out, path, err) < 0)
 		return -1;
 	r = squashfs_write(tree, &options, out.fd, path, on_progress, progress, &result, err);
@@ -204,8 +212,13 @@ static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		progress->bytes = result.size;
 		r = write_record(dir, tree, &result, err);
 	}
+	if (r == 0)
+		r = outfile_finish(&out, true, err);
+	if (r == 0 && !content.dir)
+		build_content_keep(job->cache, &key, path, &result.content);
+	str_free(&result.content);
 	str_free(&result.hash_area);
-	return r < 0 ? r : outfile_finish(&out, true, err);
+	return r;
 }
 
 int build_root_run(struct job *job, const char *dir, struct log_step *progress, struct err *err)
