@@ -154,8 +154,9 @@ static int run_step(struct job *job, size_t i, struct err *err)
 	if (!step->done) {
 		r = run_cached(job, i, &progress, &cached, err);
 	} else {
-		cached = step->done(job);
-		r = cached ? 0 : step->run(job, NULL, &progress, err);
+		job->found = step->done(job);
+		r = job->found ? 0 : step->run(job, NULL, &progress, err);
+		cached = job->found;
 	}
 	if (r == 0)
 		r = cache_remember(job->cache, job->profile->name, step->name, &job->keys[i], err);

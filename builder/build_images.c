@@ -357,7 +357,8 @@ int build_images_run(struct job *job, const char *dir, struct log_step *progress
 	if (build_output_lock(job, &lock, err) < 0)
 		return -1;
 	/* Another build may have made them while this one waited. */
-	if (build_images_done(job))
+	job->found = build_images_done(job);
+	if (job->found)
 		return 0;
 	if (build_output_has_disk(job))
 		return build_output_renew(job, err);

@@ -29,6 +29,7 @@ struct job {
 	bool layer_open;
 	struct digest disk_digest; /* of the images' inputs without those of the manifest only */
 	json_t *manifest;          /* once the images are there */
+	bool found;                /* set by run: another build has done it meanwhile */
 };
 
 struct step {

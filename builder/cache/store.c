@@ -243,6 +243,8 @@ int cache_begin(struct cache *cache, const char *kind, const struct digest *key,
 		entry->cache = NULL;
 		return 0;
 	}
+	if (access(entry->final, F_OK) == 0)
+		log_warn("the cache entry '%s' is damaged and is made again", entry->final);
 	temp = mem_printf("%s/tmp/%s.%ld", cache->dir, name, (long)getpid());
 	if (make_folder(cache->dir, kind, 0700, err) < 0 || path_remove_all(temp, err) < 0 ||
 	    mkdir(temp, 0700) < 0) {
