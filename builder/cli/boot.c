@@ -53,8 +53,8 @@ static int run_command(const struct cli *cli, struct vm *vm, const char *command
 	str_add(&output, "");
 	*failed += code != 0;
 	log_event("command",
-		  json_pack("{s:s, s:i, s:f, s:s%}", "command", command, "exit", code, "seconds",
-			    clock_monotonic() - started, "output", output.data, output.len));
+		  json_pack("{s:s, s:i, s:f, s:o}", "command", command, "exit", code, "seconds",
+			    clock_monotonic() - started, "output", cli_machine_text(output.data)));
 	if (!cli->json) {
 		log_info("$ %s", command);
 		if (fd_write(STDOUT_FILENO, output.data, output.len, "standard output", err) < 0)

@@ -170,3 +170,18 @@ bool cli_machine_is_swarm(const struct cli_machine *machine)
 
 	return kind && strcmp(kind, "swarm") == 0;
 }
+
+json_t *cli_machine_text(const char *text)
+{
+	json_t *value = json_string(text);
+
+	if (!value) {
+		CLEANUP_FREE char *ascii = mem_strdup(text);
+
+		for (char *p = ascii; *p; p++)
+			if ((unsigned char)*p >= 128)
+				*p = '?';
+		value = json_string(ascii);
+	}
+	return value;
+}

@@ -39,4 +39,8 @@ void cli_machine_free(struct cli_machine *machine);
 /* True when the image's role joins a swarm. */
 bool cli_machine_is_swarm(const struct cli_machine *machine);
 
+/* A JSON string of text that a guest printed; bytes beyond ASCII become '?' when it is not UTF-8. Caller
+ * decrefs. */
+json_t *cli_machine_text(const char *text);
+
 #endif

@@ -52,8 +52,9 @@ static void on_result(bool passed, const char *name, const char *why, void *cont
 	CLEANUP_FREE char *line = mem_strdup(name);
 
 	report->count++;
-	log_event("test", json_pack("{s:i, s:s, s:b, s:s}", "number", (int)report->count, "name",
-				    name, "passed", passed, "why", why));
+	log_event("test", json_pack("{s:i, s:o, s:b, s:o}", "number", (int)report->count, "name",
+				    cli_machine_text(name), "passed", passed, "why",
+				    cli_machine_text(why)));
 	if (report->cli->json)
 		return;
 	/* '#' starts a directive in TAP. */
@@ -72,7 +73,7 @@ static void on_note(const char *text, void *context)
 {
 	const struct report *report = context;
 
-	log_event("note", json_pack("{s:s}", "text", text));
+	log_event("note", json_pack("{s:o}", "text", cli_machine_text(text)));
 	if (report->cli->json)
 		return;
 	printf("# %s\n", text);

@@ -67,6 +67,11 @@ run_status 8 'a command fails' "$INGOT" boot --kvm off --headless --run 'exit 3'
 like "$err" '1 of 2 commands failed' 'says so'
 run_status 1 'the guest dies' "$INGOT" boot --kvm off --headless --run die image/x.raw
 like "$err" 'Kernel panic - not syncing: test' 'the end of the console is in the message'
+run_ok 'boot --json' "$INGOT" --json boot --kvm off --headless --run latin-1 image/x.raw
+is "$(jq -r 'select(.event == "command") | "\(.command) \(.exit) \(.output)"' <<<"$out")" 'latin-1 0 na?ve' \
+    'commands are events, whatever they print'
+is "$(jq -r 'select(.event == "machine") | .state' <<<"$out" | tr '\n' ' ')" 'on shell healthy off ' \
+    'states are events'
 run_ok 'boot --keep' "$INGOT" boot --kvm off --headless --keep kept --run true image/x.raw
 exists kept/disk.qcow2 'the disk is kept'
 is "$(sum)" "$before" 'the image stays as it is'
