@@ -310,7 +310,7 @@ TEST(probe_believes_only_a_guest_that_runs)
 
 TEST(probe_is_remembered_for_this_boot)
 {
-	CLEANUP(str_free) struct str why = {0}, first = {0}, text = {0};
+	CLEANUP(str_free) struct str why = {0};
 	struct err err = {0};
 	bool kvm = false;
 	char *file;
