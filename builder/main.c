@@ -35,7 +35,9 @@ static void catch_signals(void)
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-		signal(numbers[i], on_signal);
+		/* Who starts us by nohup means it. */
+		if (signal(numbers[i], on_signal) == SIG_IGN && numbers[i] == SIGHUP)
+			signal(numbers[i], SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 }
 

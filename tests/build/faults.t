@@ -17,7 +17,7 @@ want=$tmp/want/one
 
 # fresh: an empty cache but for the layer, and no output.
 fresh() {
-    rm -rf "$cache/root" "$cache/initrd" out
+    rm -rf "$cache/root" "$cache/initrd" "$cache/content" out
     mkdir -p out/one
 }
 # is_as_wanted FOLDER NAME: all files, equal bytes, nothing besides.
@@ -73,6 +73,15 @@ for signal in INT TERM KILL; do
     is_as_wanted out/one "$signal: gives the same"
     is "$(leftovers out "$cache")" "" "$signal: nothing is left"
 done
+fresh
+: >events
+# nohup asks for that; a lost terminal then stops neither us nor what we run.
+nohup "$INGOT" --cache "$cache" --json build --offline -o out "$profile" >events 2>events.err &
+pid=$!
+wait_for 60 started events root || bail "the build does not come to its root"
+kill -HUP "$pid"
+wait "$pid" && ok "SIGHUP does nothing to a build under nohup" || not_ok "SIGHUP does nothing to a build under nohup"
+is_as_wanted out/one "which ends well"
 # What was there stays whole when the build that would replace it is killed.
 echo second >overlays/one/etc/one.conf
 die_at TERM root 0

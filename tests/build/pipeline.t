@@ -140,6 +140,10 @@ one initrd cached
 one root done
 one images done" "packages and initrd did not run"
 isnt "$(sha $raw)" "$first" "another image"
+copy_layer "$cache" "$tmp/cold"
+run_ok "build it with a cache that has only the layer" "$INGOT" --cache "$tmp/cold" build --offline --format raw -o cold "$profile"
+same_file cold/one/one_1.2.3.raw $raw "what was taken over from the earlier root makes no difference"
+rm -rf cold
 echo first >overlays/one/etc/one.conf
 build "build with the file as it was" "$profile"
 is "$(outcomes events)" "one packages cached
