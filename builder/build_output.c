@@ -71,8 +71,7 @@ int build_output_lock(struct job *job, int *ret_fd, struct err *err)
 		return 0;
 	}
 	sweep(job);
-	*ret_fd = fd;
-	fd = -1;
+	*ret_fd = fd_steal(&fd);
 	return 0;
 }
 
