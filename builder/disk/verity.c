@@ -232,7 +232,7 @@ int verity_check(struct image *image, uint64_t data_offset, uint64_t data_size,
 	struct superblock head;
 	struct verity *v;
 	struct digest found;
-	uint64_t size, blocks;
+	uint64_t size, blocks = 0;
 	int r = 0;
 
 	if (read_head(image, hash_offset, data_size, &head, err) < 0)

@@ -31,7 +31,7 @@ static const char *find_line(const char *text, const char *name, size_t *ret_len
 {
 	size_t name_len = strlen(name);
 
-	for (const char *line = text; *line;) {
+	for (const char *line = text; line && *line;) {
 		size_t len = strcspn(line, "\n");
 
 		if (len > name_len && line[name_len] == ':' && strncmp(line, name, name_len) == 0) {
@@ -84,7 +84,7 @@ int settings_id(const struct tree *tree, const char *file, const char *name, uin
 
 static bool id_taken(const char *text, uint32_t id)
 {
-	for (const char *line = text; *line;) {
+	for (const char *line = text; line && *line;) {
 		size_t len = strcspn(line, "\n");
 		uint32_t found;
 

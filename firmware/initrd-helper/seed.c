@@ -70,7 +70,7 @@ int seed_remove(int dirfd, const char *name, struct err *err)
 	dir = list_dir(fd, err);
 	if (!dir)
 		rc = -1;
-	while (rc == 0 && (entry = readdir(dir))) {
+	while (rc == 0 && dir && (entry = readdir(dir))) {
 		if (!is_dot(entry->d_name))
 			rc = seed_remove(fd, entry->d_name, err);
 	}
@@ -196,7 +196,7 @@ static int copy_directory(int src, const char *name, int dst, const char *as, in
 		rc = helper_fail_errno(err, "cannot copy directory '%s'", name);
 	else if (!(dir = list_dir(from, err)))
 		rc = -1;
-	while (rc == 0 && (entry = readdir(dir))) {
+	while (rc == 0 && dir && (entry = readdir(dir))) {
 		if (!is_dot(entry->d_name))
 			rc = copy_entry(from, entry->d_name, to, entry->d_name, depth + 1, err);
 	}
@@ -304,7 +304,7 @@ static int walk(int src, int dst, bool publish, int depth, struct err *err)
 	dir = list_dir(src, err);
 	if (!dir)
 		return -1;
-	while (rc == 0 && (entry = readdir(dir))) {
+	while (rc == 0 && dir && (entry = readdir(dir))) {
 		if (!is_dot(entry->d_name))
 			rc = walk_entry(src, dst, entry->d_name, publish, depth, err);
 	}
