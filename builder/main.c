@@ -142,7 +142,7 @@ static int no_such_verb(const char *name, struct err *err)
 static int run_verb(const struct cli_verb *verb, int argc, char **argv, struct err *err)
 {
 	CLEANUP(cli_args_free) struct cli_args args = {0};
-	struct cli cli = {0};
+	static struct cli cli; /* its strings live as long as the process */
 	int next;
 
 	if (cli_parse(argc, argv, verb, &args, &next, err) < 0)

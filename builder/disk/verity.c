@@ -249,7 +249,7 @@ int verity_check(struct image *image, uint64_t data_offset, uint64_t data_size,
 	if (r == 0)
 		r = verity_finish(v, &found, &area, &blocks, err);
 	verity_free(v);
-	if (r == 0)
+	if (r == 0 && area.data)
 		r = compare(image, &area, hash_offset, hash_size, blocks,
 			    memcmp(found.bytes, root->bytes, DIGEST_SIZE) == 0, err);
 	return r;

@@ -89,10 +89,10 @@ static int copy_xattrs(int from, int to, const char *name, struct err *err)
 	ssize_t len = flistxattr(from, list, sizeof(list));
 	int rc = 0;
 
-	if (len < 0 && errno == EOPNOTSUPP)
-		return 0;
-	if (len < 0)
+	if (len < 0 && errno != EOPNOTSUPP)
 		return helper_fail_errno(err, "cannot list the attributes of '%s'", name);
+	if (len <= 0)
+		return 0;
 	value = (char *)malloc(ATTR_VALUE_MAX);
 	if (!value)
 		return helper_fail_errno(err, "cannot copy the attributes of '%s'", name);
