@@ -189,7 +189,7 @@ static int copy_directory(int src, const char *name, int dst, const char *as, in
 	int to = mkdirat(dst, as, 0700) < 0 ? -1 : open_sub(dst, as);
 	struct dirent *entry;
 	DIR *dir = NULL;
-	struct stat st;
+	struct stat st = {0};
 	int rc = 0;
 
 	if (from < 0 || to < 0 || fstat(from, &st) < 0)
