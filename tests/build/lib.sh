@@ -49,6 +49,18 @@ make_profile() {
 # ingot ARGUMENT...: with our cache.
 ingot() { "$INGOT" --cache "$cache" "$@"; }
 
+# in_namespace OPTION... -- COMMAND...: with namespaces of its own, such as --mount or --net.
+in_namespace() {
+    local options=()
+    [ "$(id -u)" = 0 ] || options=(--user --map-root-user)
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    unshare "${options[@]}" "$@"
+}
+
 # outcomes FILE: "PROFILE STEP OUTCOME" of each finished step in the events of a build.
 outcomes() { jq -r 'select(.event == "step-finished") | "\(.profile) \(.step) \(.outcome)"' "$1"; }
 

@@ -219,7 +219,7 @@ is "$(leftovers lint "$cache"; ls lint/one 2>/dev/null)" "" "nothing is left"
 rm -r overlays/one/etc/ssh
 
 # ---- no network ----------------------------------------------------------------------------------
-alone() { unshare --net "$INGOT" "$@"; }
+alone() { in_namespace --net -- "$INGOT" "$@"; }
 run_ok "offline, with everything cached" alone --cache "$cache" --json build --offline -o offline "$profile"
 like "$(jq -r 'select(.event == "message").text' "$out_file")" '^offline: the repositories were asked [0-9.]+ (hours|days) ago$' \
     "says how old its knowledge is"

@@ -18,7 +18,7 @@ mkdir -p "$other/bin" "$other/lib/ingot" "$other/share/ingot" "$other/home"
 cp "$INGOT" "$other/bin/ingot"
 cp "${INGOT%/*}/ingot-agent" "${INGOT%/*}/ingot-initrd" "$other/lib/ingot/"
 for folder in profiles overlays firmware cloud-init; do cp -r "$top/$folder" "$other/share/ingot/"; done
-find "$other" -exec touch -d '2001-02-03 04:05:06' {} +
+find "$other" -exec touch -h -d '2001-02-03 04:05:06' {} +
 chmod -R go+rX "$tmp/some"
 
 as_user() {
@@ -115,10 +115,10 @@ else
 fi
 export -f named as_user
 export tmp other user
-in_namespace() { if [ "$(id -u)" = 0 ]; then unshare --mount bash -c 'named "$@"' bash "$@"; else named "$@"; fi; }
+with_name() { if [ "$(id -u)" = 0 ]; then unshare --mount bash -c 'named "$@"' bash "$@"; else named "$@"; fi; }
 
 run_ok "from nothing" "$INGOT" --cache "$tmp/nothing" build -o "$tmp/full" "$top/profiles/swarm-manager.yaml"
-run_ok "from nothing, as another user" in_namespace build --cache "$other/home/nothing" -o images swarm-manager
+run_ok "from nothing, as another user" with_name build --cache "$other/home/nothing" -o images swarm-manager
 same_results "$tmp/full/swarm-manager" "$other/home/images/swarm-manager" "from nothing"
 full=$(jq -r .keys.packages "$tmp/full/swarm-manager/manifest.json")
 same_file "$tmp/nothing/packages/$full/layer.tar" "$other/home/nothing/packages/$full/layer.tar" "from nothing: the same package layer"
