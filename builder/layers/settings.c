@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define FORMAT_VERSION "2"
+#define FORMAT_VERSION "3"
 #define AGENT_MAX ((size_t)64 << 20)
 #define SOURCE_MAX ((size_t)256 << 20)
 #define UNIT_MAX ((size_t)256 << 10)
@@ -176,12 +176,10 @@ static int add_os_release(const struct settings_input *input, struct tree *tree,
 	if (tree_read(node, OS_RELEASE_MAX, &old, &len, err) < 0)
 		return -1;
 	for (char *line = strtok_r(old, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (!str_has_prefix(line, "IMAGE_ID=") && !str_has_prefix(line, "IMAGE_VERSION=") &&
-		    !str_has_prefix(line, "DEFAULT_HOSTNAME="))
+		if (!str_has_prefix(line, "IMAGE_ID=") && !str_has_prefix(line, "IMAGE_VERSION="))
 			str_addf(&text, "%s\n", line);
-	/* The default is for machines to which neither DHCP nor anybody else gives a name. */
-	str_addf(&text, "IMAGE_ID=\"%s\"\nIMAGE_VERSION=\"%s\"\nDEFAULT_HOSTNAME=\"%s\"\n",
-		 input->profile->name, input->profile->version, input->profile->name);
+	str_addf(&text, "IMAGE_ID=\"%s\"\nIMAGE_VERSION=\"%s\"\n", input->profile->name,
+		 input->profile->version);
 	return settings_rewrite(tree, "/etc/os-release", text.data, err);
 }
 

@@ -114,6 +114,14 @@ int seed_copy(int src, int dst, struct err *err);
  */
 int ident_machine_id(int var, char id[33], struct err *err);
 
+#define IDENT_HOSTNAME_MAX 65 /* bytes with NUL, sethostname(2) */
+
+/*
+ * The name of a machine to which nobody gave one: IMAGE_ID of the text of os-release and the first
+ * eight digits of its machine-id. Returns false when os_release has no IMAGE_ID that fits.
+ */
+bool ident_hostname(const char *os_release, const char *id, char name[IDENT_HOSTNAME_MAX]);
+
 /*
  * Mounts the overlay on root/etc. The upper layer is a tmpfs directory below /run/ingot-initrd/etc, or
  * with persistent set a directory on /var. Returns 0, or -1 with err set. Needs root and root/var

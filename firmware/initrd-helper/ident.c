@@ -86,3 +86,19 @@ int ident_machine_id(int var, char id[33], struct err *err)
 	close(dir);
 	return rc;
 }
+
+bool ident_hostname(const char *os_release, const char *id, char name[IDENT_HOSTNAME_MAX])
+{
+	static const char key[] = "\nIMAGE_ID=\"";
+	const char *image = strstr(os_release, key);
+	size_t len;
+
+	if (!image)
+		return false;
+	image += sizeof(key) - 1;
+	len = strspn(image, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	if (len == 0 || len > IDENT_HOSTNAME_MAX - 10 || image[len] != '"')
+		return false;
+	snprintf(name, IDENT_HOSTNAME_MAX, "%.*s-%.8s", (int)len, image, id);
+	return true;
+}

@@ -349,6 +349,21 @@ TEST(the_machine_id_is_made_once)
 	CHECK(strcmp(first, again) != 0);
 }
 
+TEST(a_machine_without_a_name_gets_one)
+{
+	static const char id[] = "0123456789abcdef0123456789abcdef";
+	char name[IDENT_HOSTNAME_MAX];
+
+	CHECK(ident_hostname("ID=debian\nIMAGE_ID=\"swarm-manager\"\nX=1\n", id, name));
+	CHECK_STR(name, "swarm-manager-01234567");
+	CHECK(!ident_hostname("ID=debian\n", id, name));
+	CHECK(!ident_hostname("\nIMAGE_ID=\"\"\n", id, name));
+	CHECK(!ident_hostname("\nIMAGE_ID=\"a b\"\n", id, name));
+	CHECK(!ident_hostname(
+		"\nIMAGE_ID=\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"",
+		id, name));
+}
+
 TEST(a_damaged_machine_id_is_replaced)
 {
 	static const char *const bad[] = {"",

@@ -236,9 +236,8 @@ TEST(the_whole)
 		 &err);
 	CHECK_OK(outfile_write("ingot-agent", "binary", 6, false, &err), &err);
 	CHECK_OK(settings_apply(&input, tree, &err), &err);
-	check_text(
-		tree, "/usr/lib/os-release",
-		"ID=debian\nIMAGE_ID=\"demo\"\nIMAGE_VERSION=\"1\"\nDEFAULT_HOSTNAME=\"demo\"\n");
+	check_text(tree, "/usr/lib/os-release",
+		   "ID=debian\nIMAGE_ID=\"demo\"\nIMAGE_VERSION=\"1\"\n");
 	check_text(tree, "/usr/lib/sysctl.d/60-ingot.conf", "vm.swappiness = 1\n");
 	check_text(tree, "/usr/lib/ingot/etc-mode", "transient\n");
 	check_text(tree, "/usr/lib/ingot/etc-persist", "kubernetes\n");
