@@ -197,7 +197,7 @@ fuzz: ## run fuzz target T=name for SECS=n seconds (clang); all of them without 
 fuzzers: $(FUZZERS)
 
 demo: ## build swarm-manager from nothing, boot it, show the swarm
-	scripts/demo
+	+scripts/demo
 
 # ---- static checks ---------------------------------------------------------------------------
 check: ## static side: warnings, lint, format, layers, headers, sizes, sanitizer run
