@@ -107,7 +107,7 @@ struct parts {
 	const struct architecture *arch;
 	struct build_root root;
 	int initrd_fd;
-	char *stub, *loader, *osrel, *uname, *cmdline;
+	char *stub, *loader, *uname, *cmdline;
 	size_t stub_size, loader_size;
 	struct str loader_conf;
 	struct uki uki;
@@ -124,7 +124,6 @@ static void parts_close(struct parts *parts)
 	fd_close(&parts->initrd_fd);
 	free(parts->stub);
 	free(parts->loader);
-	free(parts->osrel);
 	free(parts->uname);
 	free(parts->cmdline);
 	str_free(&parts->loader_conf);
@@ -202,7 +201,6 @@ static int open_parts(struct job *job, struct parts *parts, struct err *err)
 			    &parts->loader_size, err) < 0 ||
 	    fd_read_file(conf, TEXT_MAX, &parts->loader_conf, err) < 0)
 		return -1;
-	parts->osrel = mem_strdup(parts->root.os_release);
 	parts->cmdline = make_cmdline(job, &parts->root.root_hash);
 	return 0;
 }
@@ -214,7 +212,7 @@ static int plan_uki(struct job *job, struct parts *parts, struct err *err)
 	struct uki_input input = {
 		.stub = parts->stub,
 		.stub_size = parts->stub_size,
-		.osrel = parts->osrel,
+		.osrel = parts->root.os_release,
 		.cmdline = parts->cmdline,
 		.initrds = &initrd,
 		.initrd_count = 1,

@@ -43,7 +43,6 @@ struct profile_user {
 	const char *home;
 	const char *password; /* a crypt(3) hash, or NULL: locked */
 	struct profile_list ssh_keys;
-	bool sudo; /* reserved; false */
 };
 
 struct profile_rule {
