@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
-#include "output/manifest.h"
+#include "attest/manifest.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/size.h"
-#include "output/inspect.h"
+#include "inspect/inspect.h"
 
 #include <stdio.h>
 

@@ -2,11 +2,11 @@
 /*
  * What inspect.c (the disk) and inspect_boot.c (the kernel images on its ESP) share. Private to them.
  */
-#ifndef INGOT_OUTPUT_INSPECT_PARTS_H
-#define INGOT_OUTPUT_INSPECT_PARTS_H
+#ifndef INGOT_INSPECT_INSPECT_PARTS_H
+#define INGOT_INSPECT_INSPECT_PARTS_H
 
 #include "disk/gpt.h"
-#include "output/inspect.h"
+#include "inspect/inspect.h"
 
 struct inspect {
 	struct image *image;

@@ -3,7 +3,7 @@
  * The kernel images on the EFI system partition: what they start, how often it may fail, and whether
  * the root that they name is there and right.
  */
-#include "output/inspect_parts.h"
+#include "inspect/inspect_parts.h"
 
 #include "base/mem.h"
 #include "disk/fatread.h"

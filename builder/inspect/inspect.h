@@ -2,8 +2,8 @@
 /*
  * What is in a finished image, read from its bytes alone, without root.
  */
-#ifndef INGOT_OUTPUT_INSPECT_H
-#define INGOT_OUTPUT_INSPECT_H
+#ifndef INGOT_INSPECT_INSPECT_H
+#define INGOT_INSPECT_INSPECT_H
 
 #include "base/err.h"
 #include "base/json.h"

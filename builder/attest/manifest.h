@@ -2,8 +2,8 @@
 /*
  * manifest.json: what was built, from what, and how to check it. Schema version 1.
  */
-#ifndef INGOT_OUTPUT_MANIFEST_H
-#define INGOT_OUTPUT_MANIFEST_H
+#ifndef INGOT_ATTEST_MANIFEST_H
+#define INGOT_ATTEST_MANIFEST_H
 
 #include "base/digest.h"
 #include "base/err.h"

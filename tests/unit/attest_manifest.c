@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
-#include "output/manifest.h"
+#include "attest/manifest.h"
 
 static struct disk disk;
 

@@ -3,7 +3,7 @@
  * Looking into images. A damaged part is a problem in the result, not the end: whoever inspects an
  * image wants to know what can still be read.
  */
-#include "output/inspect_parts.h"
+#include "inspect/inspect_parts.h"
 
 #include "base/mem.h"
 #include "base/str.h"

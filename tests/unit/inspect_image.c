@@ -11,7 +11,7 @@
 #include "disk/uki.h"
 #include "disk/verity.h"
 #include "memimage.h"
-#include "output/inspect.h"
+#include "inspect/inspect.h"
 #include "output/output.h"
 #include "testpe.h"
 

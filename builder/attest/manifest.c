@@ -2,7 +2,7 @@
 /*
  * manifest.json. Members are only ever added within a schema version.
  */
-#include "output/manifest.h"
+#include "attest/manifest.h"
 
 #include "base/clock.h"
 
