@@ -6,6 +6,7 @@
  */
 #include "vm/machine.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -155,7 +156,7 @@ static int send_command(struct vm *vm, const char *id, const char *command, unsi
 	if (strlen(command) > COMMAND_MAX)
 		return err_set(err, ERR_USAGE, "a command for the guest is too long");
 	str_addf(&line, "%s %u ", id, seconds);
-	vm_base64_add(command, strlen(command), &line);
+	base64_add(command, strlen(command), &line);
 	str_add(&line, "\n");
 	for (size_t done = 0; done < line.len;) {
 		ssize_t n = vm->shell < 0 ? -1
@@ -196,7 +197,7 @@ int vm_guest_run(struct vm *vm, const char *command, unsigned seconds, int *ret_
 	struct vm_answer answer;
 
 	if (!vm_guest_parse_answer(owned, id, &answer) ||
-	    (output && vm_base64_decode(answer.output, answer.output_len, output) < 0))
+	    (output && base64_decode(answer.output, answer.output_len, output) < 0))
 		return err_set(err, ERR_TEST, "the guest's answer makes no sense: %.80s", owned);
 	*ret_exit = answer.exit;
 	return 0;

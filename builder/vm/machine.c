@@ -5,6 +5,7 @@
  */
 #include "vm/machine.h"
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/size.h"
 
@@ -63,7 +64,7 @@ static int add_credentials(const struct vm_credential *items, size_t count, size
 			return err_set(err, ERR_USAGE, "bad credential name '%.60s'",
 				       items[i].name);
 		str_addf(&text, "type=11,value=io.systemd.credential.binary:%s=", items[i].name);
-		vm_base64_add(items[i].value, strlen(items[i].value), &text);
+		base64_add(items[i].value, strlen(items[i].value), &text);
 		*total += text.len;
 		if (*total > CREDENTIALS_MAX)
 			return err_set(err, ERR_USAGE, "the credentials are too large together");

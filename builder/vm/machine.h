@@ -35,12 +35,6 @@ struct vm_files {
 int vm_machine_arguments(const struct vm_tools *tools, const struct vm_options *options,
 			 const struct vm_files *files, struct strv *argv, struct err *err);
 
-/* Appends base64 (RFC 4648) of len bytes. */
-void vm_base64_add(const void *bytes, size_t len, struct str *text);
-
-/* Appends the bytes that base64 text of len characters stands for; -1 when it is not base64. */
-int vm_base64_decode(const char *text, size_t len, struct str *bytes);
-
 /* The credentials that start the test shell; *ret_count of them, constant. */
 const struct vm_credential *vm_guest_credentials(size_t *ret_count);
 

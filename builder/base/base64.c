@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Base64 (RFC 4648, section 4): credentials and answers of the guest travel in it.
+ * Base64 (RFC 4648, section 4): credentials, answers of guests and signatures travel in it.
  */
-#include "vm/machine.h"
+#include "base/base64.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-void vm_base64_add(const void *bytes, size_t len, struct str *text)
+void base64_add(const void *bytes, size_t len, struct str *text)
 {
 	const uint8_t *p = bytes;
 
@@ -31,7 +32,7 @@ static int digit(char c)
 	return at ? (int)(at - alphabet) : -1;
 }
 
-int vm_base64_decode(const char *text, size_t len, struct str *bytes)
+int base64_decode(const char *text, size_t len, struct str *bytes)
 {
 	if (len % 4 != 0)
 		return -1;
@@ -50,6 +51,9 @@ int vm_base64_decode(const char *text, size_t len, struct str *bytes)
 				return -1;
 			v = v << 6 | (uint32_t)d;
 		}
+		/* Bits that no byte takes are zero: otherwise several texts mean the same. */
+		if (v & ((1u << 8 * pad) - 1))
+			return -1;
 		out[0] = (char)(v >> 16);
 		out[1] = (char)(v >> 8);
 		out[2] = (char)v;
