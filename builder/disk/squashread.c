@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #define LINKS_MAX 40
 
@@ -151,6 +152,7 @@ void squashread_close(struct squashread *r)
 	if (!r)
 		return;
 	sqfs_destroy(r->data);
+	sqfs_destroy(r->attributes);
 	sqfs_destroy(r->entries);
 	sqfs_destroy(r->inodes);
 	sqfs_destroy(r->ids);
@@ -207,20 +209,52 @@ static uint32_t link_count(const sqfs_inode_generic_t *inode)
 	}
 }
 
+/* As Linux packs it into 32 bits. */
+static dev_t device_number(const sqfs_inode_generic_t *inode)
+{
+	uint32_t n = inode->data.dev.devno; /* at the same place in both types */
+
+	if (!S_ISBLK(inode->base.mode) && !S_ISCHR(inode->base.mode))
+		return 0;
+	return makedev(n >> 8 & 0xfff, (n & 0xff) | (n >> 12 & 0xfff00));
+}
+
+/* Files by their fragment, then those without one by where they begin. */
+static int read_order(const sqfs_inode_generic_t *inode, uint64_t *ret)
+{
+	sqfs_u32 fragment, offset;
+	sqfs_u64 start;
+	int e = sqfs_inode_get_frag_location(inode, &fragment, &offset);
+
+	if (e == 0)
+		e = sqfs_inode_get_file_block_start(inode, &start);
+	if (e == 0)
+		*ret = fragment == UINT32_MAX ? start | (uint64_t)1 << 63
+					      : (uint64_t)fragment << 31 | offset >> 1;
+	return e;
+}
+
 int squashread_fill_stat(struct squashread *r, const sqfs_inode_generic_t *inode,
 			 struct squashread_stat *ret, struct err *err)
 {
+	sqfs_u32 xattrs = UINT32_MAX;
 	int e;
 
 	*ret = (struct squashread_stat){.mode = inode->base.mode,
 					.mtime = inode->base.mod_time,
 					.links = link_count(inode),
-					.inode = inode->base.inode_number};
+					.inode = inode->base.inode_number,
+					.device = device_number(inode)};
 	e = sqfs_id_table_index_to_id(r->ids, inode->base.uid_idx, &ret->uid);
 	if (e == 0)
 		e = sqfs_id_table_index_to_id(r->ids, inode->base.gid_idx, &ret->gid);
 	if (e == 0 && S_ISREG(ret->mode))
 		e = sqfs_inode_get_file_size(inode, &ret->size);
+	if (e == 0 && S_ISREG(ret->mode))
+		e = read_order(inode, &ret->order);
+	if (e == 0)
+		e = sqfs_inode_get_xattr_index(inode, &xattrs);
+	ret->xattrs = xattrs != UINT32_MAX;
 	return e ? squashread_damaged(r, e, err) : 0;
 }
 

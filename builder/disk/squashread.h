@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/image.h"
+#include "base/str.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,10 @@ struct squashread_stat {
 	uint32_t links; /* hard links */
 	uint32_t inode; /* number, from 1 */
 	uint64_t size;  /* bytes, of regular files; else 0 */
+	dev_t device;   /* of device nodes; else 0 */
+	uint64_t ref;   /* names the inode to squashread_content and squashread_xattrs */
+	uint64_t order; /* reading files in this order reads every compressed block once */
+	bool xattrs;    /* it has extended attributes */
 	const char
 		*target; /* of symbolic links, else NULL; lives as long as the call it comes from */
 };
@@ -63,6 +68,18 @@ int squashread_find(struct squashread *reader, const char *path, struct squashre
  * when it is no regular file or larger, ERR_VERIFY when the file system is damaged. Blocks. */
 int squashread_file(struct squashread *reader, const char *path, size_t max, char **ret,
 		    size_t *ret_len, struct err *err);
+
+/* Hands the content of the regular file whose inode is at ref (of a squashread_stat of this reader) to take,
+ * in order, at most 1 MiB at a time; holes are zeros. take returns 0 to go on, -1 with err to stop.
+ * ERR_VERIFY when the file system is damaged. May be called from a visit of squashread_walk. Blocks. */
+int squashread_content(struct squashread *reader, uint64_t ref,
+		       int (*take)(const void *bytes, size_t len, void *context, struct err *err),
+		       void *context, struct err *err);
+
+/* Appends the extended attributes of the inode at ref to text, as one line "name=hex digits" each, sorted.
+ * At most 64 KiB of them; more and damaged ones are ERR_VERIFY. May be called from a visit of
+ * squashread_walk. Blocks. */
+int squashread_xattrs(struct squashread *reader, uint64_t ref, struct str *text, struct err *err);
 
 /* Calls visit for each entry in depth-first order, a folder before its children, path with a leading
  * slash ("/" for the root). visit returns 0 to go on, -1 with err to stop. ERR_VERIFY when the file

@@ -23,6 +23,7 @@ struct squashread {
 	sqfs_compressor_t *compressor;
 	sqfs_id_table_t *ids;
 	sqfs_meta_reader_t *inodes, *entries;
+	sqfs_meta_reader_t *attributes; /* made when the first are read */
 	sqfs_data_reader_t *data;
 };
 

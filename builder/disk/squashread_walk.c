@@ -32,6 +32,7 @@ struct listing {
 	struct listed {
 		sqfs_dir_entry_t *entry;
 		sqfs_inode_generic_t *inode;
+		uint64_t ref;
 	} * items;
 	size_t count, room;
 };
@@ -58,7 +59,6 @@ static int list(struct walk *w, const sqfs_inode_generic_t *dir, struct listing 
 		struct err *err)
 {
 	sqfs_readdir_state_t state;
-	uint64_t ref;
 	int more;
 
 	if (squashread_open_dir(w->r, dir, &state, err) < 0)
@@ -66,18 +66,19 @@ static int list(struct walk *w, const sqfs_inode_generic_t *dir, struct listing 
 	for (;;) {
 		struct listed item = {0};
 
-		more = squashread_next(w->r, &state, &item.entry, &ref, err);
+		more = squashread_next(w->r, &state, &item.entry, &item.ref, err);
 		if (more <= 0)
 			return more;
 		VEC_ADD(ret->items, ret->count, ret->room, item);
 		if (!name_is_good(item.entry) || ++w->entries > TREE_NODES_MAX)
 			return squashread_damaged(w->r, SQFS_ERROR_CORRUPTED, err);
-		if (squashread_get_inode(w->r, ref, &ret->items[ret->count - 1].inode, err) < 0)
+		if (squashread_get_inode(w->r, item.ref, &ret->items[ret->count - 1].inode, err) <
+		    0)
 			return -1;
 	}
 }
 
-static int walk_inode(struct walk *w, const sqfs_inode_generic_t *inode, size_t depth,
+static int walk_inode(struct walk *w, const sqfs_inode_generic_t *inode, uint64_t ref, size_t depth,
 		      struct err *err);
 
 static int walk_children(struct walk *w, const sqfs_inode_generic_t *dir, size_t depth,
@@ -101,14 +102,15 @@ static int walk_children(struct walk *w, const sqfs_inode_generic_t *dir, size_t
 			return squashread_damaged(w->r, SQFS_ERROR_OVERFLOW, err);
 		w->path[len] = '/';
 		strcpy(w->path + len + 1, name);
-		if (walk_inode(w, children.items[i].inode, depth + 1, err) < 0)
+		if (walk_inode(w, children.items[i].inode, children.items[i].ref, depth + 1, err) <
+		    0)
 			return -1;
 	}
 	w->path[len ? len : 1] = 0;
 	return 0;
 }
 
-static int walk_inode(struct walk *w, const sqfs_inode_generic_t *inode, size_t depth,
+static int walk_inode(struct walk *w, const sqfs_inode_generic_t *inode, uint64_t ref, size_t depth,
 		      struct err *err)
 {
 	CLEANUP_FREE char *target = NULL;
@@ -119,6 +121,7 @@ static int walk_inode(struct walk *w, const sqfs_inode_generic_t *inode, size_t 
 	if (S_ISLNK(st.mode))
 		target = mem_strndup((const char *)inode->extra, inode->data.slink.target_size);
 	st.target = target;
+	st.ref = ref;
 	if (w->visit(w->path, &st, w->context, err) < 0)
 		return -1;
 	return S_ISDIR(st.mode) ? walk_children(w, inode, depth, err) : 0;
@@ -137,7 +140,7 @@ int squashread_walk(struct squashread *r,
 	if (squashread_get_inode(r, r->super.root_inode_ref, &root, err) < 0)
 		return -1;
 	*w = (struct walk){.r = r, .seen = seen, .path = "/", .visit = visit, .context = context};
-	result = walk_inode(w, root, 0, err);
+	result = walk_inode(w, root, r->super.root_inode_ref, 0, err);
 	sqfs_free(root);
 	return result;
 }
