@@ -6,6 +6,7 @@
 #   CC=clang               another compiler (any variable may be set on the command line)
 #   SAN=address,undefined  build with sanitizers, in a directory of its own
 #   WERROR=1               warnings are errors
+#   ISAL=                  deflate by zlib although ISA-L is installed
 #   JOBS=n                 jobs at a time (default: all processors)
 #   V=1                    show the commands
 
@@ -45,6 +46,12 @@ DATADIR := $(if $(filter release,$(VARIANT)),$(PREFIX)/share/ingot,$(CURDIR))
 LIBDIR := $(if $(filter release,$(VARIANT)),$(PREFIX)/lib/ingot,$(CURDIR)/$(BIN))
 DEFINES := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DINGOT_VERSION='"$(VERSION)"' \
 	-DINGOT_DATADIR='"$(DATADIR)"' -DINGOT_LIBDIR='"$(LIBDIR)"'
+# Deflate by ISA-L is much faster than by zlib, but not every architecture has it: what is installed is
+# taken.
+ifeq ($(origin ISAL),undefined)
+ISAL := $(shell pkg-config --exists libisal 2>/dev/null && echo libisal)
+endif
+DEFINES += $(if $(ISAL),-DHAVE_ISAL)
 INCLUDES := -Ibuilder -Icloud-init
 # Paths in debug data and __FILE__ do not depend on where the tree lies: the agent goes into images.
 FLAGS := -std=gnu17 $(OPTIMISE) $(WARNINGS) $(HARDEN) $(SAN_FLAGS) $(DEFINES) $(INCLUDES) \
@@ -52,7 +59,7 @@ FLAGS := -std=gnu17 $(OPTIMISE) $(WARNINGS) $(HARDEN) $(SAN_FLAGS) $(DEFINES) $(
 LINK := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN_FLAGS) $(LDFLAGS)
 
 # pkg-config runs once and only when something is compiled, so `make help` needs no package.
-PACKAGES := openssl libcurl yaml-0.1 libarchive libsquashfs1 libzstd zlib jansson libsystemd
+PACKAGES := openssl libcurl yaml-0.1 libarchive libsquashfs1 libzstd zlib jansson libsystemd $(ISAL)
 AGENT_PACKAGES := openssl libcurl jansson libsystemd
 BUILDER_PACKAGES := $(filter-out libsystemd,$(PACKAGES))
 pkg = $(or $(shell pkg-config $(1) && echo ' '),$(error Libraries are missing: run \

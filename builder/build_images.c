@@ -40,6 +40,18 @@ static const struct architecture {
 	 "EFI/systemd/systemd-bootaa64.efi"},
 };
 
+/* True when one of the formats that were asked for always has this one beside it. */
+static bool is_with(const struct strv *asked, const struct output_format *format)
+{
+	for (size_t i = 0; i < asked->count; i++) {
+		const struct output_format *f = output_format_find(asked->items[i]);
+
+		if (f->with && strcmp(f->with, format->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 int build_formats(const struct job *job, struct strv *ret, struct err *err)
 {
 	CLEANUP_FREE char *list = mem_strdup(job->options->formats);
@@ -55,9 +67,9 @@ int build_formats(const struct job *job, struct strv *ret, struct err *err)
 		if (!output_format_find(asked.items[i]))
 			return err_set(err, list ? ERR_USAGE : ERR_PROFILE,
 				       "unknown format '%.40s'", asked.items[i]);
-	for (const struct output_format *f = output_formats; f->name; f++)
-		if (strv_has(&asked, f->name))
-			strv_add(ret, f->name);
+	for (const struct output_format *const *f = output_formats; *f; f++)
+		if (strv_has(&asked, (*f)->name) || is_with(&asked, *f))
+			strv_add(ret, (*f)->name);
 	if (!ret->count)
 		return err_set(err, ERR_USAGE,
 			       "no format given: expected one or more of the formats");
@@ -303,10 +315,12 @@ static void on_progress(uint64_t done, uint64_t total, void *context)
 }
 
 /* Everything that could still fail comes before the first image gets its name. */
-static int on_complete(const struct output_result *results, void *context, struct err *err)
+static int on_complete(const struct output_result *results, const struct digest *content,
+		       void *context, struct err *err)
 {
 	struct pass *pass = context;
 
+	(void)content;
 	return build_output_prepare(pass->job, &pass->parts->disk, &pass->parts->root.root_hash,
 				    pass->targets, results, pass->count, &pass->manifest, err);
 }
@@ -333,6 +347,8 @@ static int write_images(struct job *job, const struct parts *parts, struct log_s
 		strv_addf(&paths, "%s/%s_%s%s", job->out, job->profile->name, job->profile->version,
 			  targets[i].format->suffix);
 		targets[i].path = paths.items[i];
+		targets[i].options =
+			(struct output_options){.name = job->profile->name, .portable = true};
 	}
 	pass.count = formats.count;
 	r = output_write_all(&parts->disk.regions, targets, formats.count, job->options->jobs,

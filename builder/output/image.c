@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Raw disk images, and choosing the reader by the first bytes of a file.
+ * Raw disk images, and choosing the reader by the first and last bytes of a file.
  */
 #include "output/image.h"
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "output/qcow2.h"
+#include "output/formats.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define SAMPLE 512 /* bytes by which a format is told */
 
 struct raw_image {
 	struct image image;
@@ -38,7 +40,7 @@ static void raw_image_close(struct image *image)
 	free(raw);
 }
 
-struct image *image_open_raw(int fd, const char *path, struct err *err)
+struct image *raw_read(int fd, const char *path, struct err *err)
 {
 	off_t size = lseek(fd, 0, SEEK_END);
 	struct raw_image *raw;
@@ -62,10 +64,31 @@ struct image *image_open_raw(int fd, const char *path, struct err *err)
 	return &raw->image;
 }
 
+/* Reads what is there of the 512 bytes at offset; the rest is zero. */
+static int read_end(int fd, const char *path, off_t offset, uint8_t bytes[SAMPLE], struct err *err)
+{
+	size_t len = 0;
+
+	memset(bytes, 0, SAMPLE);
+	while (len < SAMPLE) {
+		ssize_t n = pread(fd, bytes + len, SAMPLE - len, offset + (off_t)len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "cannot read '%s'", path);
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	return 0;
+}
+
 struct image *image_open(const char *path, struct err *err)
 {
-	uint8_t magic[4] = {0};
+	uint8_t head[SAMPLE], tail[SAMPLE];
 	struct stat st;
+	off_t size;
 	/* Not blocking: opening a FIFO must not hang. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
@@ -78,13 +101,14 @@ struct image *image_open(const char *path, struct err *err)
 			path);
 		goto fail;
 	}
-	if (pread(fd, magic, sizeof(magic), 0) < 0) {
-		err_sys(err, errno, "cannot read '%s'", path);
+	size = lseek(fd, 0, SEEK_END);
+	if (read_end(fd, path, 0, head, err) < 0 ||
+	    read_end(fd, path, size > SAMPLE ? size - SAMPLE : 0, tail, err) < 0)
 		goto fail;
-	}
-	if (get_be32(magic) == QCOW2_MAGIC)
-		return image_open_qcow2(fd, path, err);
-	return image_open_raw(fd, path, err);
+	for (const struct output_format *const *f = output_formats; *f; f++)
+		if ((*f)->is && (*f)->read && (*f)->is(head, tail))
+			return (*f)->read(fd, path, err);
+	return raw_read(fd, path, err);
 fail:
 	fd_close(&fd);
 	return NULL;

@@ -8,16 +8,10 @@
 #include "base/err.h"
 #include "base/image.h"
 
-/* Opens a raw or qcow2 file for reading; the content may be hostile. ERR_VERIFY for a qcow2 file
- * that is damaged, encrypted or needs another file. Close with image_close. One thread at a time
- * may read from it. */
+/* Opens an image file of any format of the table that has a reader; the content may be hostile.
+ * ERR_VERIFY for a file that is damaged, encrypted or needs another file. Close with image_close. One
+ * thread at a time may read from it. Some formats take a second per GiB to open (a gzip stream has no
+ * index). Raw block devices can be read too. */
 struct image *image_open(const char *path, struct err *err);
-
-/* Opens the file in fd (it is taken over, also on error) as qcow2 v2 or v3 (QEMU docs/interop/
- * qcow2.txt), zlib or zstd clusters. Else as image_open. */
-struct image *image_open_qcow2(int fd, const char *path, struct err *err);
-
-/* Opens the file or block device in fd (taken over, also on error) as raw. */
-struct image *image_open_raw(int fd, const char *path, struct err *err);
 
 #endif

@@ -11,32 +11,30 @@
 #include "base/str.h"
 #include "output/compress.h"
 #include "output/qcow2.h"
+#include "output/sinkfile.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CLUSTERS (OUTPUT_CHUNK / OUTPUT_CLUSTER)
 #define CLUSTER_BITS 16
 #define L2_ENTRIES (OUTPUT_CLUSTER / 8)
 #define REFCOUNTS (OUTPUT_CLUSTER / 2) /* per block, 16 bits each */
 /* Compressed clusters must be smaller than others, their length is counted in sectors. */
 #define COMPRESSED_MAX (OUTPUT_CLUSTER - 512)
-#define FLUSH_STEP ((uint64_t)32 << 20)
+#define SIZE_MAX_DISK ((uint64_t)L2_ENTRIES * L2_ENTRIES * OUTPUT_CLUSTER) /* a 64 KiB L1 */
 #define NSECT_SHIFT (62 - (CLUSTER_BITS - 8))
 
 /* What the compressing threads hand over: compressed clusters back to back. */
 struct prepared {
-	uint32_t lengths[CLUSTERS]; /* 0: store as it is */
-	uint8_t bytes[CLUSTERS * COMPRESSED_MAX];
+	uint32_t lengths[OUTPUT_CLUSTERS]; /* 0: store as it is */
+	uint8_t bytes[OUTPUT_CLUSTERS * COMPRESSED_MAX];
 };
 
 struct qcow2 {
 	int fd;
 	char *path;
 	uint64_t size;
-	enum output_compression method;
-	struct compressor *compressor;
+	struct compressor *zstd; /* NULL: the clusters are grains of deflate */
 	bool no_sync;
 
 	uint8_t **l2; /* tables of OUTPUT_CLUSTER bytes, NULL: nothing in them */
@@ -53,30 +51,40 @@ struct qcow2 {
 	uint64_t run_offset;
 };
 
-struct output_sink *qcow2_open(int fd, const char *path, uint64_t disk_size,
-			       const struct output_options *options, struct err *err)
+static struct qcow2 *open_qcow2(int fd, const char *path, const struct region_list *disk,
+				const struct output_options *options)
 {
-	struct qcow2 *q;
+	struct qcow2 *q = mem_alloc(sizeof(*q));
 	uint64_t l2_covers = (uint64_t)L2_ENTRIES * OUTPUT_CLUSTER;
 
-	if (disk_size > (uint64_t)L2_ENTRIES * l2_covers) {
-		err_set(err, ERR_OTHER, "cannot write '%s': a qcow2 image may have 4 TiB", path);
-		return NULL;
-	}
-	q = mem_alloc(sizeof(*q));
 	q->fd = fd;
 	q->path = mem_strdup(path);
-	q->size = disk_size;
-	q->method = options->compression;
-	q->compressor = compressor_new(options->compression, options->level);
+	q->size = disk->size;
 	q->no_sync = options->no_sync;
-	q->l1_count = (size_t)((disk_size + l2_covers - 1) / l2_covers);
+	q->l1_count = (size_t)((disk->size + l2_covers - 1) / l2_covers);
 	q->l2 = mem_alloc_array(q->l1_count, sizeof(*q->l2));
 	q->next = OUTPUT_CLUSTER;
+	return q;
+}
+
+static struct output_sink *qcow2_open_zstd(int fd, const char *path, const struct region_list *disk,
+					   const struct output_options *options, struct err *err)
+{
+	struct qcow2 *q = open_qcow2(fd, path, disk, options);
+
+	(void)err;
+	q->zstd = compressor_new(COMPRESS_ZSTD);
 	return (struct output_sink *)q;
 }
 
-void *qcow2_prepare(struct output_sink *sink, const struct output_chunk *chunk)
+static struct output_sink *qcow2_open_zlib(int fd, const char *path, const struct region_list *disk,
+					   const struct output_options *options, struct err *err)
+{
+	(void)err;
+	return (struct output_sink *)open_qcow2(fd, path, disk, options);
+}
+
+static void *qcow2_prepare_zstd(struct output_sink *sink, const struct output_chunk *chunk)
 {
 	struct qcow2 *q = (struct qcow2 *)sink;
 	struct prepared *p;
@@ -86,13 +94,12 @@ void *qcow2_prepare(struct output_sink *sink, const struct output_chunk *chunk)
 		return NULL;
 	/* Not zeroed: most of it is never touched. */
 	p = mem_resize(NULL, 1, sizeof(*p));
-	for (size_t i = 0; i < CLUSTERS; i++) {
+	for (size_t i = 0; i < OUTPUT_CLUSTERS; i++) {
 		p->lengths[i] = 0;
 		if (chunk->zero & 1u << i)
 			continue;
-		p->lengths[i] =
-			(uint32_t)compressor_run(q->compressor, chunk->bytes + i * OUTPUT_CLUSTER,
-						 p->bytes + at, COMPRESSED_MAX);
+		p->lengths[i] = (uint32_t)compressor_run(q->zstd, chunk->bytes + i * OUTPUT_CLUSTER,
+							 p->bytes + at, COMPRESSED_MAX);
 		at += p->lengths[i];
 	}
 	return p;
@@ -164,46 +171,59 @@ static void set_entry(struct qcow2 *q, uint64_t guest_cluster, uint64_t entry)
 	put_be64(*table + guest_cluster % L2_ENTRIES * 8, entry);
 }
 
-int qcow2_write(struct output_sink *sink, const struct output_chunk *chunk, void *prepared,
-		struct err *err)
+/* The compressed form of a cluster, or NULL when it is to be stored as it is. */
+static const uint8_t *compressed_cluster(const struct output_chunk *chunk, size_t i,
+					 const struct prepared *p, const uint8_t **packed,
+					 uint32_t *ret_len)
+{
+	const uint8_t *bytes = *packed;
+
+	if (p) {
+		*ret_len = p->lengths[i];
+		*packed += p->lengths[i];
+		return *ret_len > 0 ? bytes : NULL;
+	}
+	/* With the empty last block that stands behind each grain. */
+	*ret_len = chunk->grains[i].len + 2;
+	return *ret_len < COMPRESSED_MAX ? chunk->grains[i].bytes : NULL;
+}
+
+static int qcow2_write(struct output_sink *sink, const struct output_chunk *chunk, void *prepared,
+		       struct err *err)
 {
 	struct qcow2 *q = (struct qcow2 *)sink;
 	CLEANUP_FREE struct prepared *p = prepared;
 	uint64_t guest = chunk->offset / OUTPUT_CLUSTER, entry, offset;
 	const uint8_t *packed = p ? p->bytes : NULL;
 
-	for (size_t i = 0; p && i < CLUSTERS; i++) {
-		uint32_t len = p->lengths[i];
+	for (size_t i = 0; chunk->bytes && i < OUTPUT_CLUSTERS; i++) {
+		const uint8_t *bytes;
+		uint32_t len;
 
 		if (chunk->zero & 1u << i)
 			continue;
-		if (len > 0) {
+		bytes = compressed_cluster(chunk, i, p, &packed, &len);
+		if (bytes) {
 			offset = place_compressed(q, len);
 			entry = QCOW2_COMPRESSED | offset |
 				((offset + len - 1) / 512 - offset / 512) << NSECT_SHIFT;
-			if (add_run(q, packed, len, offset, err) < 0)
-				return -1;
-			packed += len;
 		} else {
+			bytes = chunk->bytes + i * OUTPUT_CLUSTER;
+			len = OUTPUT_CLUSTER;
 			offset = q->next;
 			q->next += OUTPUT_CLUSTER;
 			count_refs(q, offset, q->next);
 			entry = QCOW2_COPIED | offset;
-			if (add_run(q, chunk->bytes + i * OUTPUT_CLUSTER, OUTPUT_CLUSTER, offset,
-				    err) < 0)
-				return -1;
 		}
+		if (add_run(q, bytes, len, offset, err) < 0)
+			return -1;
 		set_entry(q, guest + i, entry);
 	}
 	/* The buffers belong to others from here on. */
 	if (flush_run(q, err) < 0)
 		return -1;
-	if (!q->no_sync && q->next - q->flushed >= FLUSH_STEP) {
-		/* A hint only, as in raw.c. */
-		(void)sync_file_range(q->fd, (off_t)q->flushed, (off_t)(q->next - q->flushed),
-				      SYNC_FILE_RANGE_WRITE);
-		q->flushed = q->next;
-	}
+	if (!q->no_sync)
+		sinkfile_hint(q->fd, &q->flushed, q->next);
 	return 0;
 }
 
@@ -284,7 +304,7 @@ static int write_header(struct qcow2 *q, uint64_t l1_offset, uint64_t refcount_o
 	put_be32(h + 56, refcount_clusters);
 	put_be32(h + 96, 4); /* refcounts of 2^4 bits */
 	put_be32(h + 100, QCOW2_HEADER_V3);
-	if (q->method == OUTPUT_ZSTD) {
+	if (q->zstd) {
 		put_be64(h + 72, QCOW2_INCOMPATIBLE_COMPRESSION);
 		put_be32(h + 100, QCOW2_HEADER_V3 + 8);
 		h[104] = 1;
@@ -292,24 +312,8 @@ static int write_header(struct qcow2 *q, uint64_t l1_offset, uint64_t refcount_o
 	return write_table(q, h, OUTPUT_CLUSTER, 0, err);
 }
 
-static int digest_all(struct qcow2 *q, struct digest *ret, struct err *err)
-{
-	CLEANUP_FREE uint8_t *buffer = mem_alloc(OUTPUT_CHUNK);
-	struct digest_ctx *ctx = digest_start();
-
-	for (uint64_t at = 0, n; at < q->next; at += n) {
-		n = q->next - at < OUTPUT_CHUNK ? q->next - at : OUTPUT_CHUNK;
-		if (fd_pread(q->fd, buffer, n, at, q->path, err) < 0) {
-			digest_ctx_free(ctx);
-			return -1;
-		}
-		digest_add(ctx, buffer, n);
-	}
-	digest_finish(ctx, ret);
-	return 0;
-}
-
-int qcow2_finish(struct output_sink *sink, struct digest *ret_digest, struct err *err)
+static int qcow2_finish(struct output_sink *sink, const struct output_content *content,
+			struct digest *ret_digest, struct err *err)
 {
 	struct qcow2 *q = (struct qcow2 *)sink;
 	size_t l1_size = size_align(8 * q->l1_count, OUTPUT_CLUSTER);
@@ -317,6 +321,7 @@ int qcow2_finish(struct output_sink *sink, struct digest *ret_digest, struct err
 	uint64_t l1_offset, refcount_offset;
 	uint32_t refcount_clusters;
 
+	(void)content;
 	count_refs(q, 0, OUTPUT_CLUSTER);
 	if (write_l2_tables(q, l1, err) < 0)
 		return -1;
@@ -325,10 +330,10 @@ int qcow2_finish(struct output_sink *sink, struct digest *ret_digest, struct err
 	    write_refcounts(q, &refcount_offset, &refcount_clusters, err) < 0 ||
 	    write_header(q, l1_offset, refcount_offset, refcount_clusters, err) < 0)
 		return -1;
-	return digest_all(q, ret_digest, err);
+	return sinkfile_digest(q->fd, q->path, q->next, ret_digest, err);
 }
 
-void qcow2_close(struct output_sink *sink)
+static void qcow2_close(struct output_sink *sink)
 {
 	struct qcow2 *q = (struct qcow2 *)sink;
 
@@ -338,7 +343,40 @@ void qcow2_close(struct output_sink *sink)
 		free(q->l2[i]);
 	free(q->l2);
 	free(q->refcounts);
-	compressor_free(q->compressor);
+	compressor_free(q->zstd);
 	free(q->path);
 	free(q);
 }
+
+static bool is_qcow2(const uint8_t *head, const uint8_t *tail)
+{
+	(void)tail;
+	return get_be32(head) == QCOW2_MAGIC;
+}
+
+const struct output_format format_qcow2 = {
+	.name = "qcow2",
+	.suffix = ".qcow2",
+	.summary = "QEMU's format, version 3, compressed with zstd (QEMU 5.1 or newer reads it)",
+	.size_max = SIZE_MAX_DISK,
+	.open = qcow2_open_zstd,
+	.prepare = qcow2_prepare_zstd,
+	.write = qcow2_write,
+	.finish = qcow2_finish,
+	.drop = free,
+	.close = qcow2_close,
+	.is = is_qcow2,
+	.read = qcow2_read,
+};
+
+const struct output_format format_qcow2_zlib = {
+	.name = "qcow2-zlib",
+	.suffix = ".zlib.qcow2",
+	.summary = "the same, compressed with zlib, for older readers",
+	.size_max = SIZE_MAX_DISK,
+	.deflate = true,
+	.open = qcow2_open_zlib,
+	.write = qcow2_write,
+	.finish = qcow2_finish,
+	.close = qcow2_close,
+};

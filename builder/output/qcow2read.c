@@ -3,7 +3,7 @@
  * Reading qcow2 images, which may be hostile: each offset is checked against the file before it is
  * used, and what would make us open other files is refused.
  */
-#include "output/image.h"
+#include "output/formats.h"
 
 #include "base/fd.h"
 #include "base/mem.h"
@@ -32,7 +32,7 @@ struct qcow2_image {
 	uint64_t file_size;
 	unsigned cluster_bits;
 	size_t cluster; /* bytes */
-	enum output_compression method;
+	enum compression method;
 	uint64_t *l1;
 	uint64_t l1_count;
 	uint64_t clock;
@@ -201,9 +201,9 @@ static int check_features(struct qcow2_image *q, const uint8_t *h, size_t len, s
 	if (header_length > QCOW2_HEADER_V3 && len > QCOW2_HEADER_V3 && h[QCOW2_HEADER_V3] != 0) {
 		if (h[QCOW2_HEADER_V3] != 1)
 			return refuse(q, "with an unknown compression method", err);
-		q->method = OUTPUT_ZSTD;
+		q->method = COMPRESS_ZSTD;
 	}
-	if (!!(features & QCOW2_INCOMPATIBLE_COMPRESSION) != (q->method == OUTPUT_ZSTD))
+	if (!!(features & QCOW2_INCOMPATIBLE_COMPRESSION) != (q->method == COMPRESS_ZSTD))
 		return damaged(q, "two different compression methods", err);
 	return 0;
 }
@@ -265,13 +265,13 @@ static int read_header(struct qcow2_image *q, struct err *err)
 	return read_l1(q, get_be32(h + 36), get_be64(h + 40), err);
 }
 
-struct image *image_open_qcow2(int fd, const char *path, struct err *err)
+struct image *qcow2_read(int fd, const char *path, struct err *err)
 {
 	struct qcow2_image *q = mem_alloc(sizeof(*q));
 
 	q->fd = fd;
 	q->name = mem_strdup(path);
-	q->method = OUTPUT_ZLIB;
+	q->method = COMPRESS_DEFLATE;
 	q->image = (struct image){.format = "qcow2",
 				  .name = q->name,
 				  .pread = qcow2_pread,

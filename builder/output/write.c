@@ -1,33 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pass over a disk: workers read chunks and compress them in any order, one thread per file
- * writes them in theirs. Between them is a ring of slots; buffers, of which there are far fewer, are
- * only for chunks that have content, so that a file can be ahead of another one over a long hole.
+ * writes them in theirs, and one more takes the digest of the disk. Between them is a ring of slots;
+ * blocks, of which there are far fewer, are only for chunks that have content, so that a file can be
+ * ahead of another one over a long hole. Deflate is done once for all files that want it.
  */
 #include "output/output.h"
 
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/size.h"
+#include "output/compress.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CLUSTERS (OUTPUT_CHUNK / OUTPUT_CLUSTER)
 #define JOBS_MAX 256
 #define SLOTS 1024
 
 enum slot_state { SLOT_FREE, SLOT_WORKING, SLOT_READY };
 
+/* The content of a chunk. */
+struct block {
+	uint8_t *bytes;  /* OUTPUT_CHUNK */
+	uint8_t *packed; /* room for the grains, or NULL: none are wanted */
+	struct output_grain grains[OUTPUT_CLUSTERS];
+};
+
 struct slot {
 	enum slot_state state;
 	uint64_t index; /* of the chunk that it holds */
 	struct output_chunk chunk;
-	uint8_t *buffer; /* NULL: no region has a part of the chunk */
+	struct block *block; /* NULL: no region has a part of the chunk */
 	void *prepared[OUTPUT_TARGETS_MAX];
-	size_t written; /* targets that have it */
+	size_t written; /* writers that have it */
 };
 
 struct pass {
@@ -36,25 +45,29 @@ struct pass {
 	struct output_sink *sinks[OUTPUT_TARGETS_MAX];
 	struct outfile files[OUTPUT_TARGETS_MAX];
 	struct output_result *results;
-	size_t count;
+	size_t count; /* of targets; there is one writer more, which takes the digest of the disk */
 	uint64_t chunks;
+	struct compressor *deflate; /* NULL: no target wants grains */
+	struct digest_ctx *digest;
 
 	/* Guarded by lock. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct slot *slots;  /* SLOTS of them */
-	uint8_t **buffers;   /* those that no slot has */
-	size_t buffer_count; /* of them */
-	uint64_t next;       /* chunk for the next worker */
-	uint64_t done;       /* chunks that all targets have */
-	size_t finished;     /* targets */
+	struct slot *slots;    /* SLOTS of them */
+	struct block **blocks; /* those that no slot has */
+	size_t block_count;    /* of them */
+	uint64_t next;         /* chunk for the next worker */
+	uint64_t done;         /* chunks that all writers have */
+	size_t finished;       /* writers */
+	bool digested;         /* content is complete */
+	struct output_content content;
 	bool failed;
 	struct err err; /* the first one */
 };
 
 struct writer {
 	struct pass *pass;
-	size_t target;
+	size_t target; /* count: the one for the digest */
 	pthread_t thread;
 };
 
@@ -87,24 +100,26 @@ static bool has_content(const struct region_list *regions, uint64_t chunk)
 	return i < regions->count && regions->items[i].offset < (chunk + 1) * OUTPUT_CHUNK;
 }
 
-/* Reads the chunk into the slot's buffer; what no region covers is zero. */
+/* Reads the chunk into the slot's block; what no region covers is zero. */
 static int fill(const struct pass *pass, struct slot *slot, struct err *err)
 {
 	const struct region_list *regions = pass->regions;
 	uint64_t start = slot->index * OUTPUT_CHUNK, at = start, end;
 	size_t i = region_at(regions, start);
+	uint8_t *bytes;
 
 	end = regions->size - start < OUTPUT_CHUNK ? regions->size : start + OUTPUT_CHUNK;
 	slot->chunk = (struct output_chunk){.offset = start, .len = (size_t)(end - start)};
-	if (!slot->buffer)
+	if (!slot->block)
 		return 0;
+	bytes = slot->block->bytes;
 	for (; i < regions->count && regions->items[i].offset < end; i++) {
 		const struct region *r = &regions->items[i];
 		uint64_t from = r->offset > start ? r->offset : start;
 		uint64_t to = r->offset + r->length < end ? r->offset + r->length : end;
-		uint8_t *target = slot->buffer + (from - start);
+		uint8_t *target = bytes + (from - start);
 
-		memset(slot->buffer + (at - start), 0, from - at);
+		memset(bytes + (at - start), 0, from - at);
 		if (r->bytes)
 			memcpy(target, (const uint8_t *)r->bytes + (from - r->offset), to - from);
 		else if (fd_pread(r->fd, target, to - from, r->source_offset + (from - r->offset),
@@ -113,13 +128,32 @@ static int fill(const struct pass *pass, struct slot *slot, struct err *err)
 		at = to;
 	}
 	/* To the end of the buffer: the last cluster of the disk may be shorter than the others. */
-	memset(slot->buffer + (at - start), 0, OUTPUT_CHUNK - (at - start));
-	for (unsigned c = 0; c < CLUSTERS; c++)
-		if (is_zero(slot->buffer + c * OUTPUT_CLUSTER, OUTPUT_CLUSTER))
+	memset(bytes + (at - start), 0, OUTPUT_CHUNK - (at - start));
+	for (unsigned c = 0; c < OUTPUT_CLUSTERS; c++)
+		if (is_zero(bytes + c * OUTPUT_CLUSTER, OUTPUT_CLUSTER))
 			slot->chunk.zero |= (uint16_t)(1u << c);
-	if (slot->chunk.zero != (1u << CLUSTERS) - 1)
-		slot->chunk.bytes = slot->buffer;
+	if (slot->chunk.zero != (1u << OUTPUT_CLUSTERS) - 1)
+		slot->chunk.bytes = bytes;
 	return 0;
+}
+
+static void deflate(const struct pass *pass, struct slot *slot)
+{
+	struct block *block = slot->block;
+	uint8_t *to = block->packed;
+
+	for (unsigned c = 0; c < OUTPUT_CLUSTERS; c++) {
+		const uint8_t *cluster = block->bytes + c * OUTPUT_CLUSTER;
+
+		block->grains[c] = (struct output_grain){.bytes = to};
+		if (slot->chunk.zero & 1u << c)
+			continue;
+		block->grains[c].len =
+			(uint32_t)compressor_run(pass->deflate, cluster, to, COMPRESS_GRAIN_MAX);
+		compress_checksums(cluster, &block->grains[c].crc32, &block->grains[c].adler32);
+		to += block->grains[c].len + 2; /* the empty last block */
+	}
+	slot->chunk.grains = block->grains;
 }
 
 /* Keeps the first error and lets all threads end. Call with the lock held. */
@@ -142,17 +176,19 @@ static void *run_worker(void *context)
 		bool content = has_content(pass->regions, pass->next);
 		int ret;
 
-		/* Buffers are given out in the order of the chunks: the writers wait for the first. */
-		if (slot->state != SLOT_FREE || (content && pass->buffer_count == 0)) {
+		/* Blocks are given out in the order of the chunks: the writers wait for the first. */
+		if (slot->state != SLOT_FREE || (content && pass->block_count == 0)) {
 			pthread_cond_wait(&pass->changed, &pass->lock);
 			continue;
 		}
-		slot->buffer = content ? pass->buffers[--pass->buffer_count] : NULL;
+		slot->block = content ? pass->blocks[--pass->block_count] : NULL;
 		slot->state = SLOT_WORKING;
 		slot->index = pass->next++;
 		pthread_mutex_unlock(&pass->lock);
 
 		ret = fill(pass, slot, &err);
+		if (ret == 0 && pass->deflate && slot->chunk.bytes)
+			deflate(pass, slot);
 		for (size_t i = 0; ret == 0 && i < pass->count; i++)
 			if (pass->targets[i].format->prepare)
 				slot->prepared[i] = pass->targets[i].format->prepare(pass->sinks[i],
@@ -182,6 +218,68 @@ static struct slot *wait_chunk(struct pass *pass, uint64_t index)
 	return slot;
 }
 
+/* Tells that one more writer has the chunk; the last one frees the slot. */
+static void release(struct pass *pass, struct slot *slot)
+{
+	pthread_mutex_lock(&pass->lock);
+	if (++slot->written == pass->count + 1) {
+		slot->written = 0;
+		slot->state = SLOT_FREE;
+		if (slot->block)
+			pass->blocks[pass->block_count++] = MEM_STEAL(slot->block);
+		pass->done++;
+		pthread_cond_broadcast(&pass->changed);
+	}
+	pthread_mutex_unlock(&pass->lock);
+}
+
+static void add_zeros(struct digest_ctx *digest, size_t len)
+{
+	static const uint8_t zeros[OUTPUT_CLUSTER];
+
+	for (size_t n; len > 0; len -= n) {
+		n = len < sizeof(zeros) ? len : sizeof(zeros);
+		digest_add(digest, zeros, n);
+	}
+}
+
+static void digest_chunks(struct pass *pass)
+{
+	struct digest_ctx *end = digest_start();
+
+	for (uint64_t i = 0; i < pass->chunks; i++) {
+		struct slot *slot = wait_chunk(pass, i);
+
+		if (!slot)
+			break; /* the error is another thread's */
+		if (slot->chunk.bytes)
+			digest_add(pass->digest, slot->chunk.bytes, slot->chunk.len);
+		else
+			add_zeros(pass->digest, slot->chunk.len);
+		release(pass, slot);
+	}
+	digest_restart_from(end, pass->digest);
+	pthread_mutex_lock(&pass->lock);
+	digest_finish(end, &pass->content.digest);
+	pass->content.running = pass->digest;
+	pass->digested = true;
+	pthread_cond_broadcast(&pass->changed);
+	pthread_mutex_unlock(&pass->lock);
+}
+
+/* Waits for the digest of the disk; false when something failed. */
+static bool wait_content(struct pass *pass)
+{
+	bool failed;
+
+	pthread_mutex_lock(&pass->lock);
+	while (!pass->failed && !pass->digested)
+		pthread_cond_wait(&pass->changed, &pass->lock);
+	failed = pass->failed;
+	pthread_mutex_unlock(&pass->lock);
+	return !failed;
+}
+
 static int write_chunks(struct pass *pass, size_t target, struct err *err)
 {
 	const struct output_format *format = pass->targets[target].format;
@@ -194,18 +292,12 @@ static int write_chunks(struct pass *pass, size_t target, struct err *err)
 		if (format->write(pass->sinks[target], &slot->chunk,
 				  MEM_STEAL(slot->prepared[target]), err) < 0)
 			return -1;
-		pthread_mutex_lock(&pass->lock);
-		if (++slot->written == pass->count) {
-			slot->written = 0;
-			slot->state = SLOT_FREE;
-			if (slot->buffer)
-				pass->buffers[pass->buffer_count++] = MEM_STEAL(slot->buffer);
-			pass->done++;
-			pthread_cond_broadcast(&pass->changed);
-		}
-		pthread_mutex_unlock(&pass->lock);
+		release(pass, slot);
 	}
-	if (format->finish(pass->sinks[target], &pass->results[target].digest, err) < 0)
+	if (!wait_content(pass))
+		return 0;
+	if (format->finish(pass->sinks[target], &pass->content, &pass->results[target].digest,
+			   err) < 0)
 		return -1;
 	/* Here, because the files then wait for the disk beside each other. */
 	if (!pass->targets[target].options.no_sync && fsync(pass->files[target].fd) < 0)
@@ -219,7 +311,12 @@ static void *run_writer(void *context)
 	struct writer *writer = context;
 	struct pass *pass = writer->pass;
 	struct err err = {0};
-	int ret = write_chunks(pass, writer->target, &err);
+	int ret = 0;
+
+	if (writer->target < pass->count)
+		ret = write_chunks(pass, writer->target, &err);
+	else
+		digest_chunks(pass);
 
 	pthread_mutex_lock(&pass->lock);
 	if (ret < 0)
@@ -234,13 +331,13 @@ static void *run_writer(void *context)
 static void run_threads(struct pass *pass, unsigned jobs, const struct output_watch *watch)
 {
 	pthread_t workers[JOBS_MAX];
-	struct writer writers[OUTPUT_TARGETS_MAX];
+	struct writer writers[OUTPUT_TARGETS_MAX + 1];
 	size_t started = 0, writing = 0;
 	uint64_t shown = UINT64_MAX;
 	struct err err = {0};
 	int ret = 0;
 
-	for (; ret == 0 && writing < pass->count; writing += ret == 0) {
+	for (; ret == 0 && writing <= pass->count; writing += ret == 0) {
 		writers[writing] = (struct writer){.pass = pass, .target = writing};
 		ret = pthread_create(&writers[writing].thread, NULL, run_writer, &writers[writing]);
 	}
@@ -248,12 +345,12 @@ static void run_threads(struct pass *pass, unsigned jobs, const struct output_wa
 		ret = pthread_create(&workers[started], NULL, run_worker, pass);
 
 	pthread_mutex_lock(&pass->lock);
-	/* Fewer workers than wished do, none does not. */
+	/* Fewer workers than wished do, none does not; nor does a missing writer. */
 	if (ret != 0 && started == 0) {
 		err_sys(&err, ret, "cannot start a thread");
 		fail(pass, &err);
 	}
-	while (!pass->failed && pass->finished < pass->count) {
+	while (!pass->failed && pass->finished <= pass->count) {
 		uint64_t done = pass->done;
 
 		if (watch && watch->progress && done != shown) {
@@ -296,14 +393,34 @@ static int check_regions(const struct region_list *regions, struct err *err)
 	return 0;
 }
 
+static int check_target(const struct output_target *target, uint64_t size, struct err *err)
+{
+	const struct output_format *f = target->format;
+	char text[16], limit[16];
+
+	if (f->multiple && size % f->multiple != 0)
+		return err_set(
+			err, ERR_OTHER,
+			"cannot write '%s': a disk of format %s has whole %s, not %llu bytes",
+			target->path, f->name, size_format(f->multiple, limit),
+			(unsigned long long)size);
+	if (f->size_max && size > f->size_max)
+		return err_set(err, ERR_OTHER,
+			       "cannot write '%s': a disk of format %s has at most %s, not %s",
+			       target->path, f->name, size_format(f->size_max, limit),
+			       size_format(size, text));
+	return 0;
+}
+
 static int open_targets(struct pass *pass, struct err *err)
 {
 	for (size_t i = 0; i < pass->count; i++) {
 		const struct output_target *t = &pass->targets[i];
 
-		if (outfile_open(&pass->files[i], t->path, err) < 0)
+		if (check_target(t, pass->regions->size, err) < 0 ||
+		    outfile_open(&pass->files[i], t->path, err) < 0)
 			return -1;
-		pass->sinks[i] = t->format->open(pass->files[i].fd, t->path, pass->regions->size,
+		pass->sinks[i] = t->format->open(pass->files[i].fd, t->path, pass->regions,
 						 &t->options, err);
 		if (!pass->sinks[i])
 			return -1;
@@ -334,23 +451,59 @@ static int rename_targets(struct pass *pass, struct err *err)
 	return -1;
 }
 
+/* NULL when no target wants grains. */
+static struct compressor *open_deflate(const struct output_target *targets, size_t count)
+{
+	bool wanted = false, portable = false;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!targets[i].format->deflate)
+			continue;
+		wanted = true;
+		portable |= targets[i].options.portable;
+	}
+	if (!wanted)
+		return NULL;
+	return compressor_new(portable ? COMPRESS_DEFLATE : COMPRESS_DEFLATE_FAST);
+}
+
+static struct block *new_block(bool deflate)
+{
+	struct block *block = mem_alloc(sizeof(*block));
+
+	block->bytes = mem_alloc(OUTPUT_CHUNK);
+	if (deflate)
+		block->packed = mem_alloc(OUTPUT_CLUSTERS * COMPRESS_GRAIN_MAX);
+	return block;
+}
+
+static void free_block(struct block *block)
+{
+	if (!block)
+		return;
+	free(block->packed);
+	free(block->bytes);
+	free(block);
+}
+
 static void free_pass(struct pass *pass)
 {
 	for (size_t s = 0; s < SLOTS; s++) {
 		for (size_t i = 0; i < pass->count; i++)
 			if (pass->slots[s].prepared[i] && pass->targets[i].format->drop)
 				pass->targets[i].format->drop(pass->slots[s].prepared[i]);
-		free(pass->slots[s].buffer);
+		free_block(pass->slots[s].block);
 	}
 	free(pass->slots);
-	while (pass->buffer_count > 0)
-		free(pass->buffers[--pass->buffer_count]);
-	free(pass->buffers);
+	while (pass->block_count > 0)
+		free_block(pass->blocks[--pass->block_count]);
+	free(pass->blocks);
 	for (size_t i = 0; i < pass->count; i++) {
-		if (pass->sinks[i])
-			pass->targets[i].format->close(pass->sinks[i]);
+		pass->targets[i].format->close(pass->sinks[i]);
 		outfile_abandon(&pass->files[i]);
 	}
+	compressor_free(pass->deflate);
+	digest_ctx_free(pass->digest);
 	pthread_cond_destroy(&pass->changed);
 	pthread_mutex_destroy(&pass->lock);
 }
@@ -369,12 +522,15 @@ int output_write_all(const struct region_list *regions, const struct output_targ
 	jobs = jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : jobs;
 	pass.results = results;
 	pass.chunks = (regions->size + OUTPUT_CHUNK - 1) / OUTPUT_CHUNK;
-	pass.slots = mem_alloc_array(SLOTS, sizeof(*pass.slots));
-	pass.buffers = mem_alloc_array(2 * (size_t)jobs + 4, sizeof(*pass.buffers));
-	while (pass.buffer_count < 2 * (size_t)jobs + 4)
-		pass.buffers[pass.buffer_count++] = mem_alloc(OUTPUT_CHUNK);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		pass.files[i] = OUTFILE_NONE;
+	}
+	pass.deflate = open_deflate(targets, count);
+	pass.digest = digest_start();
+	pass.slots = mem_alloc_array(SLOTS, sizeof(*pass.slots));
+	pass.blocks = mem_alloc_array(2 * (size_t)jobs + 4, sizeof(*pass.blocks));
+	while (pass.block_count < 2 * (size_t)jobs + 4)
+		pass.blocks[pass.block_count++] = new_block(pass.deflate != NULL);
 	pthread_mutex_init(&pass.lock, NULL);
 	pthread_cond_init(&pass.changed, NULL);
 	if (open_targets(&pass, err) == 0) {
@@ -383,7 +539,8 @@ int output_write_all(const struct region_list *regions, const struct output_targ
 			if (err)
 				*err = pass.err;
 		} else if (!watch || !watch->complete ||
-			   watch->complete(results, watch->context, err) == 0) {
+			   watch->complete(results, &pass.content.digest, watch->context, err) ==
+				   0) {
 			ret = rename_targets(&pass, err);
 		}
 	}

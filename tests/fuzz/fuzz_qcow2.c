@@ -6,7 +6,7 @@
 #include "memimage.h"
 
 #include "base/mem.h"
-#include "output/image.h"
+#include "output/formats.h"
 
 #include <sys/mman.h>
 
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct image *image;
 
 	demand(fd >= 0 && fd_pwrite(fd, data, size, 0, "image", &err) == 0, "memory for a file");
-	image = image_open_qcow2(fd, "image", &err);
+	image = qcow2_read(fd, "image", &err);
 	if (!image) {
 		demand(err.code == ERR_VERIFY && err.msg[0], "an error is told");
 		return 0;
