@@ -64,6 +64,9 @@ int outfile_open(struct outfile *out, const char *path, struct err *err);
  * caches, whose entries are verified otherwise. On error the temporary file is gone. */
 int outfile_finish(struct outfile *out, bool sync, struct err *err);
 
+/* As outfile_finish with sync, but a file that has the final name already stays, and is an error. */
+int outfile_finish_new(struct outfile *out, struct err *err);
+
 /* Unlinks the temporary file if outfile_finish was not reached. Usable with CLEANUP(). */
 void outfile_abandon(struct outfile *out);
 

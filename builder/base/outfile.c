@@ -57,7 +57,19 @@ fail:
 	return -1;
 }
 
-int outfile_finish(struct outfile *out, bool sync, struct err *err)
+/* Renames, but never over another file. */
+static int rename_new(const char *from, const char *to)
+{
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	/* File systems over the network often cannot do that. */
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	return link(from, to) == 0 && unlink(from) == 0 ? 0 : -1;
+}
+
+static int finish(struct outfile *out, bool sync, int (*move)(const char *, const char *),
+		  struct err *err)
 {
 	int r = 0;
 
@@ -66,8 +78,10 @@ int outfile_finish(struct outfile *out, bool sync, struct err *err)
 	if (close(out->fd) < 0 && r == 0)
 		r = err_sys(err, errno, "cannot write '%s'", out->path);
 	out->fd = -1;
-	if (r == 0 && rename(out->temp, out->path) < 0)
-		r = err_sys(err, errno, "cannot rename '%s' to '%s'", out->temp, out->path);
+	if (r == 0 && move(out->temp, out->path) < 0)
+		r = errno == EEXIST ? err_sys(err, errno, "cannot create '%s'", out->path)
+				    : err_sys(err, errno, "cannot rename '%s' to '%s'", out->temp,
+					      out->path);
 	if (r < 0) {
 		outfile_abandon(out);
 		return -1;
@@ -79,6 +93,16 @@ int outfile_finish(struct outfile *out, bool sync, struct err *err)
 	free(out->temp);
 	*out = OUTFILE_NONE;
 	return r;
+}
+
+int outfile_finish(struct outfile *out, bool sync, struct err *err)
+{
+	return finish(out, sync, rename, err);
+}
+
+int outfile_finish_new(struct outfile *out, struct err *err)
+{
+	return finish(out, true, rename_new, err);
 }
 
 void outfile_abandon(struct outfile *out)
