@@ -112,7 +112,15 @@ $(O)/debug/ingot-initrd: $(call obj,$(INITRD_SRC))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(if $(SAN),$(LINK),-static-pie -Wl,-z,relro,-z,now) -o $@ $^
 
-$(O)/libbuilder.a: $(call obj,$(BUILDER_SRC)) $(O)/sources
+# Files that are linked into the program as they are.
+EMBEDDED := $(wildcard builder/cli/*.json)
+EMBEDDED_OBJ := $(patsubst %,$(O)/obj/%.o,$(EMBEDDED))
+$(EMBEDDED_OBJ): $(O)/obj/%.o: %
+	$(call say,EMBED,$<)
+	@mkdir -p $(@D)
+	$(Q)cd $(<D) && ld -r -b binary -z noexecstack -o $(abspath $@) $(<F)
+
+$(O)/libbuilder.a: $(call obj,$(BUILDER_SRC)) $(EMBEDDED_OBJ) $(O)/sources
 $(O)/libagent.a: $(call obj,$(AGENT_LIB_SRC)) $(O)/sources
 %.a:
 	$(call say,AR,$@)

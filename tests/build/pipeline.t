@@ -8,7 +8,7 @@ requires python3 sfdisk qemu-img veritysetup unsquashfs fsck.fat mtype objcopy u
 # Debian's own, which has the modules that Debian's packages bring.
 events_are_valid() {
     cp "$out_file" events
-    run_ok "$1" /usr/bin/python3 "$top/tests/build/check-events" <events
+    run_ok "$1" /usr/bin/python3 "$top/tests/check-events" <events
 }
 
 take_layer "$top/profiles/base.yaml"
