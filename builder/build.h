@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "base/sign.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@ struct build_options {
 	const char *cache;           /* or NULL */
 	const char *data;            /* folder with firmware/ and overlays/ */
 	const char *programs;        /* folder with ingot-agent and ingot-initrd */
+	const struct sign_key *signer; /* signs sums and provenance; NULL: nobody does */
 	unsigned jobs;
 	bool offline; /* never ask a repository; use what the cache holds */
 };

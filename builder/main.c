@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "cli/args.h"
+#include "output/output.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -117,13 +118,30 @@ static int print_help(const struct cli_verb *verb, struct err *err)
 	return fd_write(STDOUT_FILENO, text.data, text.len, "standard output", err);
 }
 
-/* As the README has it, so that the two cannot differ. */
+/* These two as the README has them, so that it cannot differ. */
 static void print_exit_codes(void)
 {
 	printf("| exit code | name | meaning |\n|---|---|---|\n");
 	for (const struct err_code_row *row = err_codes; row->name; row++)
 		printf("| %d | %s | %s |\n", row->code, row->name, row->meaning);
 }
+
+static void print_formats(void)
+{
+	printf("| format | file | what |\n|---|---|---|\n");
+	for (const struct output_format *const *f = output_formats; *f; f++)
+		printf("| `%s` | `NAME_VERSION%s` | %s |\n", (*f)->name, (*f)->suffix,
+		       (*f)->summary);
+}
+
+/* `ingot help TOPIC` beside the verbs. */
+static const struct topic {
+	const char *name;
+	void (*print)(void);
+} topics[] = {
+	{"exit-codes", print_exit_codes},
+	{"formats", print_formats},
+};
 
 static int no_such_verb(const char *name, struct err *err)
 {
@@ -184,10 +202,11 @@ static int run(int argc, char **argv, struct err *err)
 	if (strcmp(argv[next], "help") == 0) {
 		if (next + 1 == argc)
 			return print_help(NULL, err);
-		if (strcmp(argv[next + 1], "exit-codes") == 0) {
-			print_exit_codes();
-			return 0;
-		}
+		for (size_t i = 0; i < ARRAY_SIZE(topics); i++)
+			if (strcmp(argv[next + 1], topics[i].name) == 0) {
+				topics[i].print();
+				return 0;
+			}
 		verb = cli_find_verb(argv[next + 1]);
 		return verb ? print_help(verb, err) : no_such_verb(argv[next + 1], err);
 	}
@@ -207,6 +226,10 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int code = 0;
 
+	/* Also what is wrong with the command line is an event then. */
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--json") == 0)
+			log_open(&(struct log_options){.json = true});
 	if (run(argc, argv, &err) < 0) {
 		code = err.code ? err.code : ERR_OTHER;
 		log_error("ingot", &err);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 int clock_source_date(int64_t *ret_epoch, bool *ret_set, struct err *err)
@@ -45,4 +46,18 @@ char *clock_format(int64_t epoch, char *text)
 	if (!strftime(text, 24, "%Y-%m-%dT%H:%M:%SZ", &tm))
 		text[0] = '\0';
 	return text;
+}
+
+int clock_parse(const char *text, int64_t *ret_epoch, struct err *err)
+{
+	struct tm tm = {0};
+	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	char again[24];
+
+	/* strptime takes single digits and spaces too. */
+	if (!end || *end || strcmp(clock_format((int64_t)timegm(&tm), again), text) != 0)
+		return err_set(err, ERR_VERIFY, "'%.40s' is no time such as 2026-11-21T01:02:03Z",
+			       text);
+	*ret_epoch = (int64_t)timegm(&tm);
+	return 0;
 }

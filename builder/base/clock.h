@@ -20,4 +20,7 @@ double clock_monotonic(void);
 /* Writes "2026-11-21T01:02:03Z" (UTC) into text (at least 24 bytes). Returns text. */
 char *clock_format(int64_t epoch, char *text);
 
+/* Reads exactly that form back; ERR_VERIFY otherwise. */
+int clock_parse(const char *text, int64_t *ret_epoch, struct err *err);
+
 #endif

@@ -237,5 +237,6 @@ void cli_help(const struct cli_verb *verb, struct str *text)
 	str_add(text, "\nExit codes: 0 done");
 	for (const struct err_code_row *row = err_codes + 1; row->name; row++)
 		str_addf(text, ", %d %s", row->code, row->name);
-	str_add(text, ".\n'ingot help exit-codes' explains them.\n");
+	str_add(text,
+		".\n'ingot help exit-codes' explains them, 'ingot help formats' lists the formats.\n");
 }

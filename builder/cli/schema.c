@@ -50,8 +50,8 @@ static int run(const struct cli *cli, const struct cli_args *args, struct err *e
 	while (i < ARRAY_SIZE(kinds) && strcmp(kinds[i].name, name) != 0)
 		i++;
 	if (i == ARRAY_SIZE(kinds))
-		return err_set(err, ERR_USAGE,
-			       "unknown operand '%s' (profile, events or manifest)", name);
+		return err_set(err, ERR_USAGE, "unknown operand '%s' (profile, events or manifest)",
+			       name);
 	schema = kinds[i].make();
 	if (!schema || json_dumpf(schema, stdout, JSON_INDENT(2)) < 0)
 		return err_set(err, ERR_OTHER, "cannot write the schema to standard output");
