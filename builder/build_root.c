@@ -39,7 +39,7 @@ int build_packages_run(struct job *job, const char *dir, struct log_step *progre
 		return err_hint(err,
 				"'ingot plan' says what changed; build once without --offline");
 	}
-	return packages_build(job->cache, job->profile, &job->repos, job->options->data, dir,
+	return packages_build(job->cache, job->profile, &job->repos, NULL, job->options->data, dir,
 			      progress, err);
 }
 

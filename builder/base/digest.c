@@ -19,12 +19,13 @@ struct digest_ctx {
 	EVP_MD_CTX *evp;
 };
 
-static EVP_MD *algorithm;
+static EVP_MD *algorithm, *sha1;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void fetch(void)
 {
 	algorithm = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+	sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
 }
 
 /* OpenSSL fails here only without memory or with a broken provider: neither can be worked on. */
@@ -34,15 +35,25 @@ static void must(int ok)
 		abort();
 }
 
-struct digest_ctx *digest_start(void)
+static struct digest_ctx *start(EVP_MD *const *which)
 {
 	struct digest_ctx *ctx = mem_alloc(sizeof(*ctx));
 
 	pthread_once(&once, fetch);
 	ctx->evp = EVP_MD_CTX_new();
-	must(ctx->evp && algorithm);
-	must(EVP_DigestInit_ex2(ctx->evp, algorithm, NULL));
+	must(ctx->evp && *which);
+	must(EVP_DigestInit_ex2(ctx->evp, *which, NULL));
 	return ctx;
+}
+
+struct digest_ctx *digest_start(void)
+{
+	return start(&algorithm);
+}
+
+struct digest_ctx *digest_start_sha1(void)
+{
+	return start(&sha1);
 }
 
 void digest_add(struct digest_ctx *ctx, const void *bytes, size_t len)
@@ -105,16 +116,30 @@ int digest_file(const char *path, struct digest *ret, struct err *err)
 	return 0;
 }
 
-char *digest_hex(const struct digest *d, char hex[DIGEST_HEX_SIZE])
+static char *to_hex(const uint8_t *bytes, size_t len, char *hex)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	for (size_t i = 0; i < DIGEST_SIZE; i++) {
-		hex[2 * i] = digits[d->bytes[i] >> 4];
-		hex[2 * i + 1] = digits[d->bytes[i] & 15];
+	for (size_t i = 0; i < len; i++) {
+		hex[2 * i] = digits[bytes[i] >> 4];
+		hex[2 * i + 1] = digits[bytes[i] & 15];
 	}
-	hex[DIGEST_HEX_SIZE - 1] = '\0';
+	hex[2 * len] = '\0';
 	return hex;
+}
+
+char *digest_hex(const struct digest *d, char hex[DIGEST_HEX_SIZE])
+{
+	return to_hex(d->bytes, DIGEST_SIZE, hex);
+}
+
+char *digest_finish_sha1(struct digest_ctx *ctx, char hex[DIGEST_SHA1_HEX_SIZE])
+{
+	uint8_t bytes[20];
+
+	must(EVP_DigestFinal_ex(ctx->evp, bytes, NULL));
+	digest_ctx_free(ctx);
+	return to_hex(bytes, sizeof(bytes), hex);
 }
 
 static int nibble(char c)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256, the one digest of this program (FIPS 180-4, by OpenSSL).
+ * SHA-256, the one digest of this program (FIPS 180-4, by OpenSSL); and SHA-1 for formats that cannot do
+ * without.
  */
 #ifndef INGOT_BASE_DIGEST_H
 #define INGOT_BASE_DIGEST_H
@@ -47,6 +48,15 @@ int digest_file(const char *path, struct digest *ret, struct err *err);
 
 /* Writes 64 lower-case hex digits and NUL. Returns hex. */
 char *digest_hex(const struct digest *d, char hex[DIGEST_HEX_SIZE]);
+
+#define DIGEST_SHA1_HEX_SIZE 41 /* 40 lower-case hex digits and NUL */
+
+/* Starts a SHA-1 digest, for what demands one (SPDX 2.3, 8.4 and 7.9): nothing here trusts it. It takes
+ * digest_add and digest_ctx_free; end it with digest_finish_sha1. */
+struct digest_ctx *digest_start_sha1(void);
+
+/* Writes the result of a SHA-1 digest as 40 lower-case hex digits and NUL, and frees ctx. Returns hex. */
+char *digest_finish_sha1(struct digest_ctx *ctx, char hex[DIGEST_SHA1_HEX_SIZE]);
 
 /* Reads exactly 64 hex digits; ERR_VERIFY otherwise. */
 int digest_parse(const char *hex, struct digest *ret, struct err *err);

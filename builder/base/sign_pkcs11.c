@@ -24,7 +24,7 @@ struct sign_token {
 	char *uri;    /* without what the rest of this struct has */
 	char *module; /* path of the token's library, or NULL: as OpenSSL is configured */
 	char pin[PIN_MAX];
-	bool has_pin, asked;
+	bool has_pin;
 	UI_METHOD *method;
 	OSSL_LIB_CTX *library;
 	OSSL_PROVIDER *providers[2];
@@ -115,9 +115,18 @@ static int read_pin(struct sign_token *t, const char *source, struct err *err)
 	return r;
 }
 
-/* Takes what is for us (the PIN, the module); all else goes back into the URI. */
+static void add_attribute(struct str *list, char separator, const char *text, size_t len)
+{
+	if (len == 0)
+		return;
+	if (list->len > 0 && list->data[list->len - 1] != ':')
+		str_add_bytes(list, &separator, 1);
+	str_add_bytes(list, text, len);
+}
+
+/* Takes what is for us (the PIN, the module); all else goes into the list. */
 static int take_attribute(struct sign_token *t, const char *text, size_t len, char separator,
-			  struct str *uri, struct err *err)
+			  struct str *list, struct err *err)
 {
 	static const struct {
 		const char *name;
@@ -127,7 +136,7 @@ static int take_attribute(struct sign_token *t, const char *text, size_t len, ch
 		    {"module-path=", false, false}};
 	char value[URI_MAX];
 
-	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
+	for (size_t i = 0; len > 0 && i < ARRAY_SIZE(ours); i++) {
 		size_t skip = strlen(ours[i].name);
 		bool good;
 
@@ -152,17 +161,15 @@ static int take_attribute(struct sign_token *t, const char *text, size_t len, ch
 		}
 		return 0;
 	}
-	if (separator)
-		str_add_bytes(uri, &separator, 1);
-	str_add_bytes(uri, text, len);
+	add_attribute(list, separator, text, len);
 	return 0;
 }
 
 static int parse_uri(struct sign_token *t, const char *uri, struct err *err)
 {
-	CLEANUP(str_free) struct str rest = {0};
-	const char *at = uri + strlen("pkcs11:");
-	bool query = false, typed = false;
+	CLEANUP(str_free) struct str path = {0}, query = {0};
+	const char *end = uri + strcspn(uri, "?");
+	bool typed = false;
 
 	if (strlen(uri) >= URI_MAX)
 		return err_set(err, ERR_PROFILE, "cannot read the pkcs11: URI: it is too long");
@@ -172,44 +179,41 @@ static int parse_uri(struct sign_token *t, const char *uri, struct err *err)
 				err, ERR_PROFILE,
 				"cannot read the pkcs11: URI: it holds a character that must "
 				"be percent-encoded");
-	str_add(&rest, "pkcs11:");
-	while (*at) {
-		size_t len = strcspn(at, query ? "&" : ";?");
-		bool first = rest.data[rest.len - 1] == ':';
-		bool was_query = query && strchr(rest.data, '?');
-		char separator = query ? (was_query ? '&' : '?') : (first ? 0 : ';');
+	str_add(&path, "pkcs11:");
+	for (const char *at = uri + strlen("pkcs11:"); at < end; at += *at == ';') {
+		size_t len = strcspn(at, ";?");
 
-		typed |= !query && str_has_prefix(at, "type=");
-		if (len > 0 && take_attribute(t, at, len, separator, &rest, err) < 0)
+		typed |= str_has_prefix(at, "type=");
+		if (take_attribute(t, at, len, ';', &path, err) < 0)
 			return -1;
-		query |= at[len] == '?';
-		at += len + (at[len] != 0);
-		/* The private one of a pair is meant. */
-		if (!typed && (query || !*at)) {
-			size_t end = strcspn(rest.data, "?");
-
-			typed = true;
-			if (end == rest.len)
-				str_add(&rest, rest.data[rest.len - 1] == ':' ? "type=private"
-									      : ";type=private");
-		}
+		at += len;
 	}
-	t->uri = str_steal(&rest);
+	/* The private one of a pair is meant. */
+	if (!typed)
+		add_attribute(&path, ';', "type=private", strlen("type=private"));
+	for (const char *at = end + (*end == '?'); *at; at += *at == '&') {
+		size_t len = strcspn(at, "&");
+
+		if (take_attribute(t, at, len, '&', &query, err) < 0)
+			return -1;
+		at += len;
+	}
+	if (query.len > 0)
+		str_addf(&path, "?%s", query.data);
+	t->uri = str_steal(&path);
 	return 0;
 }
 
-/* Gives the PIN whenever OpenSSL asks for one; without one nobody is asked. */
+/* Gives the PIN whenever OpenSSL asks for one. */
 static int give_pin(char *to, int room, int writing, void *context)
 {
-	struct sign_token *t = context;
-	const char *pin = t->has_pin ? t->pin : sign_passphrase();
-	size_t len = pin ? strlen(pin) : 0;
+	const struct sign_token *t = context;
+	size_t len = strlen(t->pin);
 
 	(void)writing;
-	t->asked = true;
-	if (!pin || len > (size_t)room)
+	if (len > (size_t)room)
 		return -1;
-	memcpy(to, pin, len);
+	memcpy(to, t->pin, len);
 	return (int)len;
 }
 
@@ -299,12 +303,35 @@ static int load(struct sign_token *t, EVP_PKEY **ret, struct err *err)
 	}
 	if (found > 0)
 		return 0;
-	sign_failed(err, ERR_PROFILE, "cannot open the key '%s'", t->uri);
-	if (t->asked && !t->has_pin && !sign_passphrase())
-		return err_hint(err, "put the token's PIN into the environment variable %s",
-				SIGN_PASSPHRASE);
+	if (ERR_peek_error())
+		sign_failed(err, ERR_PROFILE, "cannot open the key '%s'", t->uri);
+	else
+		err_set(err, ERR_PROFILE,
+			"cannot open the key '%s': it is not there or its PIN is wrong", t->uri);
 	return err_hint(err, "is the module right (module-path in the URI), the token there, its "
 			     "PIN right, and the key on it?");
+}
+
+/* Without a PIN no token is asked: some would ask whoever sits at the terminal. */
+static int need_pin(struct sign_token *t, struct err *err)
+{
+	const char *pin = sign_passphrase();
+
+	if (t->has_pin)
+		return 0;
+	if (!pin) {
+		err_set(err, ERR_PROFILE, "cannot open the key '%s': its PIN is not known", t->uri);
+		return err_hint(err,
+				"put it into the environment variable %s or name a file by "
+				"pin-source in the URI",
+				SIGN_PASSPHRASE);
+	}
+	if (strlen(pin) >= sizeof(t->pin))
+		return err_set(err, ERR_PROFILE, "cannot open the key '%s': the PIN is too long",
+			       t->uri);
+	strcpy(t->pin, pin);
+	t->has_pin = true;
+	return 0;
 }
 
 struct sign_key *sign_open_token(const char *uri, struct err *err)
@@ -316,7 +343,7 @@ struct sign_key *sign_open_token(const char *uri, struct err *err)
 	t->method = UI_UTIL_wrap_read_pem_callback(give_pin, 0);
 	if (!t->method)
 		sign_failed(err, ERR_OTHER, "cannot open a token");
-	else if (parse_uri(t, uri, err) == 0 && load(t, &secret, err) == 0)
+	else if (parse_uri(t, uri, err) == 0 && need_pin(t, err) == 0 && load(t, &secret, err) == 0)
 		key = sign_new(secret, NULL, t->uri, err);
 	if (!key) {
 		sign_token_free(t);

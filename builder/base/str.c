@@ -55,6 +55,40 @@ void str_addf(struct str *s, const char *fmt, ...)
 	va_end(again);
 }
 
+/* Length in bytes of the character at p, of which len bytes are there; 0 when it is none (too long a form,
+ * a surrogate, over U+10FFFF, or cut off). */
+static size_t utf8_length(const unsigned char *p, size_t len)
+{
+	static const unsigned long smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	unsigned long c;
+
+	if (n < 2 || n > len || p[0] > 0xf4)
+		return n == 1 ? 1 : 0;
+	c = p[0] & (0x7fUL >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c < smallest[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : n;
+}
+
+void str_add_utf8(struct str *s, const void *bytes, size_t len)
+{
+	const unsigned char *p = bytes;
+
+	for (size_t i = 0, n; i < len; i += n ? n : 1) {
+		n = utf8_length(p + i, len - i);
+		if (n == 0 || p[i] < 0x20 || p[i] == 0x7f ||
+		    (n == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0))
+			str_add(s, "\xef\xbf\xbd");
+		else
+			str_add_bytes(s, p + i, n);
+	}
+	str_add(s, "");
+}
+
 void str_free(struct str *s)
 {
 	if (!s)

@@ -24,6 +24,10 @@ void str_add_bytes(struct str *s, const void *bytes, size_t len);
 /* Appends formatted text. */
 void str_addf(struct str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Appends len bytes as UTF-8 text (RFC 3629): what is not UTF-8, and control characters, become U+FFFD. For
+ * text from outside that goes into JSON. */
+void str_add_utf8(struct str *s, const void *bytes, size_t len);
+
 /* Frees the content and makes it empty again; NULL is allowed. Usable with CLEANUP(). */
 void str_free(struct str *s);
 

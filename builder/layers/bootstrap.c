@@ -8,10 +8,12 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/proc.h"
+#include "layers/debs.h"
 #include "layers/dpkg.h"
+#include "layers/pins.h"
+#include "layers/records.h"
 #include "tree/archive.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -21,11 +23,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define STATUS_MAX ((size_t)64 << 20)
+#define EXPLAIN_MAX 5 /* packages in a message */
+
+/* What is known of a .deb beside what dpkg says. */
+static const char *const origin_fields[] = {"sha256", "size",      "origin",
+					    "suite",  "component", "path"};
+
 struct job {
 	struct bootstrap_input input;
+	const struct packages_pins *pins; /* or NULL; borrowed */
 	struct bootstrap_messages messages;
 	struct sandbox box;
-	char *program, *debs, *new_debs; /* owned; also in input */
+	char *program, *debs, *new_debs, *records; /* owned; also in input */
 	/* The import thread's. */
 	int pipe_fd, tar_fd;
 	struct tree *tree;
@@ -108,31 +118,116 @@ static int check_inrelease(const struct job *job, struct err *err)
 	return 0;
 }
 
-/* Moves the downloads to where the next build finds them; losing some is no error. */
-static void keep_debs(const struct job *job)
+/* What was installed before the build's own packages were taken out, with digest and origin of each. */
+static json_t *list_installed(const struct job *job, struct err *err)
 {
-	DIR *d = opendir(job->new_debs);
+	CLEANUP_FREE char *path = path_join(job->records, RECORDS_STATUS);
+	CLEANUP(records_free) struct records records = {0};
+	CLEANUP(str_free) struct str text = {0};
+	CLEANUP_JSON json_t *all = NULL;
 
-	if (!d)
-		return;
-	for (struct dirent *e; (e = readdir(d));) {
-		CLEANUP_FREE char *from = path_join(job->new_debs, e->d_name);
-		CLEANUP_FREE char *to = path_join(job->debs, e->d_name);
-
-		if (!str_has_suffix(e->d_name, ".deb"))
-			continue;
-		if (access(to, F_OK) == 0)
-			utimensat(AT_FDCWD, to, NULL, 0); /* "used now" for gc */
-		else if (rename(from, to) < 0)
-			log_debug("cannot keep '%s'", e->d_name);
+	if (fd_read_file(path, STATUS_MAX, &text, err) < 0)
+		return NULL;
+	all = dpkg_parse(text.data ? text.data : "", text.len, err);
+	if (!all || debs_digest(job->new_debs, all, err) < 0 ||
+	    records_read(job->records, all, job->input.repositories, &records, err) < 0)
+		return NULL;
+	if (records_complete(&records, all, err) < 0) {
+		/* apt takes a kept download of the right size as it is. */
+		debs_forget(job->debs, all);
+		err_hint(err, "the kept downloads are removed: run again");
+		return NULL;
 	}
-	closedir(d);
+	return MEM_STEAL(all);
 }
 
-static int write_info(const struct job *job, const char *dir, struct err *err)
+static const json_t *find_package(const json_t *list, const json_t *wanted)
+{
+	static const char *const names[] = {"name", "version", "architecture"};
+	json_t *package;
+	size_t i;
+
+	json_array_foreach(list, i, package)
+	{
+		bool same = true;
+
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++)
+			same &= json_equal(json_object_get(package, names[k]),
+					   json_object_get(wanted, names[k]));
+		if (same)
+			return package;
+	}
+	return NULL;
+}
+
+/* The packages that the tree has get what is known of them; *ret_build are those that are not in it. */
+static json_t *list_packages(const struct job *job, const json_t *all, json_t **ret_build,
+			     struct err *err)
+{
+	CLEANUP_JSON json_t *list = dpkg_list(job->tree, err);
+	json_t *build, *package;
+	size_t i;
+
+	json_array_foreach(list, i, package)
+	{
+		const json_t *known = find_package(all, package);
+
+		if (!known) {
+			err_set(err, ERR_OTHER, "cannot tell where package '%s' %s came from",
+				json_member_string(package, "name"),
+				json_member_string(package, "version"));
+			return NULL;
+		}
+		for (size_t k = 0; k < ARRAY_SIZE(origin_fields); k++)
+			json_object_set(package, origin_fields[k],
+					json_object_get(known, origin_fields[k]));
+	}
+	if (!list)
+		return NULL;
+	build = json_array();
+	json_array_foreach(all, i, package)
+	{
+		if (!find_package(list, package))
+			json_array_append(build, package);
+	}
+	*ret_build = build;
+	return MEM_STEAL(list);
+}
+
+/* Where a package comes from may change while it stays the same, when an update moves from one suite to
+ * another: then what the lock says is as true, and same key, same bytes. */
+static int check_pins(const struct job *job, json_t *all, struct err *err)
+{
+	CLEANUP_JSON json_t *wanted = NULL;
+	CLEANUP_JSON json_t *changes = NULL;
+	CLEANUP(str_free) struct str text = {0};
+	json_t *package;
+	size_t i;
+
+	if (!job->pins)
+		return check_inrelease(job, err);
+	wanted = pins_join(job->pins->packages, job->pins->build_packages);
+	changes = pins_compare(wanted, all);
+	pins_describe_all(changes, EXPLAIN_MAX, &text);
+	if (text.len > 0)
+		return err_set(err, ERR_VERIFY, "what was installed is not what the lock says:%s",
+			       text.data);
+	json_array_foreach(all, i, package)
+	{
+		const json_t *pin = find_package(wanted, package);
+
+		for (size_t k = 0; k < ARRAY_SIZE(origin_fields); k++)
+			json_object_set(package, origin_fields[k],
+					json_object_get(pin, origin_fields[k]));
+	}
+	return 0;
+}
+
+static int write_info(const struct job *job, const json_t *all, const char *dir, struct err *err)
 {
 	CLEANUP_FREE char *path = path_join(dir, BOOTSTRAP_INFO);
-	CLEANUP_JSON json_t *packages = dpkg_list(job->tree, err);
+	CLEANUP_JSON json_t *build = NULL;
+	CLEANUP_JSON json_t *packages = list_packages(job, all, &build, err);
 	CLEANUP_JSON json_t *suites = json_array();
 	CLEANUP_JSON json_t *info = NULL;
 	char hex[DIGEST_HEX_SIZE];
@@ -146,10 +241,10 @@ static int write_info(const struct job *job, const char *dir, struct err *err)
 							"inrelease", digest_hex(&r->digest, hex),
 							"date", (json_int_t)r->date));
 	}
-	info = json_pack("{s:i, s:s, s:I, s:O, s:O}", "format", 1, "digest",
+	info = json_pack("{s:i, s:s, s:I, s:O, s:O, s:O}", "format", 2, "digest",
 			 digest_hex(&job->digest, hex), "epoch",
 			 (json_int_t)job->input.repositories->epoch, "suites", suites, "packages",
-			 packages);
+			 packages, "build_packages", build);
 	return json_write_file(path, info, true, err);
 }
 
@@ -163,16 +258,18 @@ static int write_index(const struct job *job, const char *dir, struct err *err)
 	return outfile_write(path, text.data, text.len, true, err);
 }
 
-static int make_debs_folder(const struct cache *cache, struct job *job, struct err *err)
+static int make_folders(const struct cache *cache, struct job *job, struct err *err)
 {
-	const struct profile *p = job->input.profile;
+	CLEANUP_JSON json_t *wanted = NULL;
 
-	job->debs = mem_printf("%s/debs/%s-%s-%s", cache_dir(cache), p->base.distribution,
-			       p->base.release, p->base.architecture);
+	job->debs = debs_folder(cache, job->input.profile);
 	job->new_debs = path_join(job->box.dir, "debs");
+	job->records = path_join(job->box.dir, "records");
 	job->input.debs = job->debs;
 	job->input.new_debs = job->new_debs;
-	if (path_make_dirs(job->debs, err) < 0 || path_make_dirs(job->new_debs, err) < 0)
+	job->input.records = job->records;
+	if (path_make_dirs(job->debs, err) < 0 || path_make_dirs(job->new_debs, err) < 0 ||
+	    path_make_dirs(job->records, err) < 0)
 		return -1;
 	/* mmdebstrap splits the hook into words as a shell would. */
 	if (strpbrk(job->debs, " \t'\"\\$`\n")) {
@@ -180,21 +277,47 @@ static int make_debs_folder(const struct cache *cache, struct job *job, struct e
 			cache_dir(cache));
 		return err_hint(err, "use --cache with another folder");
 	}
-	return 0;
+	if (!job->pins)
+		return 0;
+	wanted = pins_join(job->pins->packages, job->pins->build_packages);
+	return pins_write(job->records, wanted, err);
+}
+
+/* Why apt did not install what the lock says, if the repositories are the cause. */
+static int explain_pins(const struct job *job, struct err *err)
+{
+	CLEANUP(str_free) struct str text = {0};
+	struct err ignored = {0};
+	size_t count = 0;
+
+	if (job->pins &&
+	    pins_explain(job->records, job->pins, job->input.repositories, EXPLAIN_MAX, &text,
+			 &count, &ignored) == 0 &&
+	    count > 0) {
+		if (count > EXPLAIN_MAX)
+			str_addf(&text, "\n    and %zu more", count - EXPLAIN_MAX);
+		return err_set(err, ERR_VERIFY,
+			       "the repositories do not offer what the lock says:%s", text.data);
+	}
+	return -1;
 }
 
 static int fill_entry(struct job *job, const char *dir, struct err *err)
 {
 	CLEANUP_FREE char *tar = path_join(dir, BOOTSTRAP_TAR);
 	CLEANUP_FD int fd = open(tar, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	CLEANUP_JSON json_t *all = NULL;
 
 	if (fd < 0)
 		return err_sys(err, errno, "cannot make '%s'", tar);
 	job->tar_fd = fd;
 	if (install(job, err) < 0)
+		return explain_pins(job, err);
+	all = list_installed(job, err);
+	if (!all)
 		return -1;
-	keep_debs(job);
-	if (check_inrelease(job, err) < 0 || write_info(job, dir, err) < 0 ||
+	debs_keep(job->new_debs, job->debs);
+	if (check_pins(job, all, err) < 0 || write_info(job, all, dir, err) < 0 ||
 	    write_index(job, dir, err) < 0)
 		return -1;
 	/* Dear to make, so it is worth the wait (the cache itself does not sync). */
@@ -209,14 +332,16 @@ static void free_job(struct job *job)
 	free(job->program);
 	free(job->debs);
 	free(job->new_debs);
+	free(job->records);
 }
 
 int packages_build(struct cache *cache, const struct profile *profile,
-		   const struct repositories *repositories, const char *data, const char *dir,
-		   struct log_step *step, struct err *err)
+		   const struct repositories *repositories, const struct packages_pins *pins,
+		   const char *data, const char *dir, struct log_step *step, struct err *err)
 {
 	struct job job CLEANUP(free_job) = {
 		.input = {.profile = profile, .repositories = repositories, .data = data},
+		.pins = pins,
 		.messages = {.step = step},
 		.box = SANDBOX_NONE,
 		.pipe_fd = -1,
@@ -226,7 +351,7 @@ int packages_build(struct cache *cache, const struct profile *profile,
 		return -1;
 	job.tree = tree_new();
 	job.input.program = job.program = proc_find("mmdebstrap");
-	if (sandbox_open(cache, &job.box, err) < 0 || make_debs_folder(cache, &job, err) < 0)
+	if (sandbox_open(cache, &job.box, err) < 0 || make_folders(cache, &job, err) < 0)
 		return -1;
 	return fill_entry(&job, dir, err);
 }

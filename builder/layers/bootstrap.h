@@ -21,9 +21,6 @@
 /* Files in data/firmware/packages that say how packages are installed, ended by NULL. */
 extern const char *const bootstrap_scripts[];
 
-/* Appends the names of what the profile wants installed, the kernel included, sorted and once each. */
-void bootstrap_packages(const struct profile *profile, struct strv *names);
-
 /* What the command line is made of; all borrowed. */
 struct bootstrap_input {
 	const struct profile *profile;
@@ -33,6 +30,7 @@ struct bootstrap_input {
 		*program; /* mmdebstrap, which the key names: the sandbox has a PATH of its own */
 	const char *debs; /* folder with downloads that the cache kept */
 	const char *new_debs; /* folder where the sandbox leaves those that it used */
+	const char *records;  /* folder that firmware/packages/records uses */
 };
 
 /* Appends the command line that runs mmdebstrap in the sandbox, the tar on its standard output. Reads the

@@ -13,37 +13,16 @@
 #define SCRIPT_MAX ((size_t)64 << 10) /* a script is one word of a command line */
 #define DEBS "/var/cache/apt/archives"
 
-enum { SETUP, ESSENTIAL, CUSTOMIZE, PATH_EXCLUDE };
+enum { SETUP, RECORDS, ESSENTIAL, CUSTOMIZE, PATH_EXCLUDE };
 
-const char *const bootstrap_scripts[] = {[SETUP] = "setup",
-					 [ESSENTIAL] = "essential",
-					 [CUSTOMIZE] = "customize",
-					 [PATH_EXCLUDE] = "path-exclude",
-					 NULL};
+const char *const bootstrap_scripts[] = {
+	[SETUP] = "setup",         [RECORDS] = "records",           [ESSENTIAL] = "essential",
+	[CUSTOMIZE] = "customize", [PATH_EXCLUDE] = "path-exclude", NULL};
 
 /* What apt saw, for comparing with what the key says. */
 static const char print_inrelease[] =
 	"cd \"$1\"/var/lib/apt/lists && sha256sum -- *_InRelease | sed 's/^/" BOOTSTRAP_MARK
 	"/' >&2";
-
-/* A name that apt does not know is found before anything is installed, not after a minute. */
-static const char check_names[] =
-	"APT_CONFIG=\"$MMDEBSTRAP_APT_CONFIG\" apt-get --simulate --yes install $INGOT_PACKAGES "
-	">/dev/null";
-
-void bootstrap_packages(const struct profile *profile, struct strv *names)
-{
-	CLEANUP(strv_free) struct strv all = {0};
-
-	for (size_t i = 0; i < profile->packages.count; i++)
-		strv_add(&all, profile->packages.items[i]);
-	if (profile->kernel.package)
-		strv_add(&all, profile->kernel.package);
-	strv_sort(&all);
-	for (size_t i = 0; i < all.count; i++)
-		if (i == 0 || strcmp(all.items[i], all.items[i - 1]) != 0)
-			strv_add(names, all.items[i]);
-}
 
 static int add_script(struct strv *argv, const char *option, const struct bootstrap_input *input,
 		      int script, struct err *err)
@@ -83,12 +62,14 @@ static int add_hooks(struct strv *argv, const struct bootstrap_input *input, str
 	if (add_script(argv, "--setup-hook", input, SETUP, err) < 0)
 		return -1;
 	strv_addf(argv, "--setup-hook=sync-in %s " DEBS, input->debs);
-	strv_addf(argv, "--extract-hook=%s", check_names);
-	if (add_script(argv, "--essential-hook", input, ESSENTIAL, err) < 0)
+	if (add_script(argv, "--extract-hook", input, RECORDS, err) < 0 ||
+	    add_script(argv, "--essential-hook", input, ESSENTIAL, err) < 0)
 		return -1;
 	/* Before our own script cleans up. */
 	strv_addf(argv, "--customize-hook=sync-out " DEBS " %s", input->new_debs);
 	strv_addf(argv, "--customize-hook=%s", print_inrelease);
+	if (add_script(argv, "--customize-hook", input, RECORDS, err) < 0)
+		return -1;
 	return add_script(argv, "--customize-hook", input, CUSTOMIZE, err);
 }
 
@@ -122,12 +103,13 @@ int bootstrap_command(const struct bootstrap_input *input, const struct sandbox 
 	const struct profile *p = input->profile;
 	CLEANUP(strv_free) struct strv names = {0};
 
-	bootstrap_packages(p, &names);
+	packages_requested(p, &names);
 	sandbox_command(box, argv);
 	strv_add(argv, "env");
 	add_names(argv, &names);
 	strv_addf(argv, "SOURCE_DATE_EPOCH=%lld", (long long)input->repositories->epoch);
 	strv_addf(argv, "INGOT_VAR_FILESYSTEM=%s", p->disk.var.filesystem);
+	strv_addf(argv, "INGOT_RECORDS=%s", input->records);
 	strv_add(argv, input->program);
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		strv_add(argv, options[i]);

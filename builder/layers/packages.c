@@ -40,11 +40,25 @@ static int add_program(struct cache_key *key, const char *name, struct err *err)
 	return add_file(key, name, path, err);
 }
 
+void packages_requested(const struct profile *profile, struct strv *names)
+{
+	CLEANUP(strv_free) struct strv all = {0};
+
+	for (size_t i = 0; i < profile->packages.count; i++)
+		strv_add(&all, profile->packages.items[i]);
+	if (profile->kernel.package)
+		strv_add(&all, profile->kernel.package);
+	strv_sort(&all);
+	for (size_t i = 0; i < all.count; i++)
+		if (i == 0 || strcmp(all.items[i], all.items[i - 1]) != 0)
+			strv_add(names, all.items[i]);
+}
+
 static void add_packages(struct cache_key *key, const struct profile *profile)
 {
 	CLEANUP(strv_free) struct strv names = {0};
 
-	bootstrap_packages(profile, &names);
+	packages_requested(profile, &names);
 	for (size_t i = 0; i < names.count; i++) {
 		CLEANUP_FREE char *name = mem_printf("package %s", names.items[i]);
 
@@ -56,7 +70,7 @@ int packages_key(const struct profile *profile, const struct repositories *repos
 		 const char *data, struct cache_key *key, struct err *err)
 {
 	/* Raise it when the same inputs would give other bytes. */
-	cache_key_add(key, "format", "1");
+	cache_key_add(key, "format", "2");
 	cache_key_add(key, "distribution", profile->base.distribution);
 	cache_key_add(key, "release", profile->base.release);
 	cache_key_add(key, "architecture", profile->base.architecture);
@@ -92,8 +106,9 @@ static int read_info(const char *dir, struct packages_layer *layer, struct err *
 	if (!info)
 		return -1;
 	layer->packages = json_incref(json_object_get(info, "packages"));
+	layer->build_packages = json_incref(json_object_get(info, "build_packages"));
 	layer->epoch = json_integer_value(json_object_get(info, "epoch"));
-	if (!hex || !json_is_array(layer->packages))
+	if (!hex || !json_is_array(layer->packages) || !json_is_array(layer->build_packages))
 		return err_set(err, ERR_VERIFY, "cannot read '%s': it is damaged", path);
 	return digest_parse(hex, &layer->digest, err);
 }
@@ -128,6 +143,7 @@ void packages_close(struct packages_layer *layer)
 	if (layer->tar_fd > 0)
 		fd_close(&layer->tar_fd);
 	json_decref(layer->packages);
+	json_decref(layer->build_packages);
 	free(layer->dir);
 	*layer = (struct packages_layer){.tar_fd = -1};
 }

@@ -249,11 +249,19 @@ static json_t *open_record(struct cache *cache, const struct profile *profile, b
 	return lines ? json_pack("{s:o, s:{}}", "sources", lines, "suites") : NULL;
 }
 
+static int write_record(const char *path, const json_t *record, struct err *err)
+{
+	CLEANUP_FREE char *folder = path_parent(path);
+
+	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "cannot make folder '%s'", folder);
+	return json_write_file(path, record, false, err);
+}
+
 int packages_repositories(struct cache *cache, const struct profile *profile, bool offline,
 			  struct repositories *ret, struct err *err)
 {
 	CLEANUP_FREE char *path = NULL;
-	CLEANUP_FREE char *folder = NULL;
 	CLEANUP_JSON json_t *record = open_record(cache, profile, offline, &path, err);
 	int r;
 
@@ -264,11 +272,8 @@ int packages_repositories(struct cache *cache, const struct profile *profile, bo
 	if (r == 0 && !offline) {
 		r = refresh(ret, json_object_get(record, "suites"), err);
 		json_object_set_new(record, "checked", json_integer(time(NULL)));
-		folder = path_parent(path);
-		if (r == 0 && mkdir(folder, 0700) < 0 && errno != EEXIST)
-			r = err_sys(err, errno, "cannot make folder '%s'", folder);
 		if (r == 0)
-			r = json_write_file(path, record, false, err);
+			r = write_record(path, record, err);
 	}
 	if (r == 0)
 		r = apply(record, ret, err);
@@ -277,6 +282,44 @@ int packages_repositories(struct cache *cache, const struct profile *profile, bo
 	if (r < 0)
 		packages_repositories_free(ret);
 	return r;
+}
+
+/* Learns the suites, without asking them for their state. */
+static int learn(struct cache *cache, const struct profile *profile, struct repositories *ret,
+		 struct err *err)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_JSON json_t *record = open_record(cache, profile, false, &path, err);
+
+	if (!record ||
+	    sources_parse(json_object_get(record, "sources"), profile->base.mirror, ret, err) < 0)
+		return -1;
+	return json_object_get(record, "checked") ? 0 : write_record(path, record, err);
+}
+
+int packages_repositories_locked(struct cache *cache, const struct profile *profile,
+				 const struct repositories *locked, struct repositories *ret,
+				 struct err *err)
+{
+	bool same;
+
+	*ret = (struct repositories){0};
+	if (learn(cache, profile, ret, err) < 0) {
+		packages_repositories_free(ret);
+		return -1;
+	}
+	same = ret->count == locked->count;
+	for (size_t i = 0; i < ret->count && same; i++) {
+		same = strcmp(ret->items[i].suite, locked->items[i].suite) == 0;
+		ret->items[i].digest = locked->items[i].digest;
+		ret->items[i].date = locked->items[i].date;
+		if (locked->items[i].date > ret->epoch)
+			ret->epoch = locked->items[i].date;
+	}
+	if (same)
+		return 0;
+	packages_repositories_free(ret);
+	return err_set(err, ERR_VERIFY, "the profile uses other suites than the lock");
 }
 
 void packages_repositories_free(struct repositories *repositories)

@@ -11,6 +11,7 @@ const struct output_format *const output_formats[] = {
 	&format_raw,
 	&format_qcow2,
 	&format_qcow2_zlib,
+	&format_vhd,
 	NULL,
 };
 

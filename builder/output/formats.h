@@ -9,10 +9,16 @@
 #include "base/image.h"
 #include "output/output.h"
 
-extern const struct output_format format_raw, format_qcow2, format_qcow2_zlib;
+extern const struct output_format format_raw, format_qcow2, format_qcow2_zlib, format_vhd;
 
 /* qcow2 v2 or v3 (QEMU docs/interop/qcow2.txt), zlib or zstd clusters; struct output_format.read. */
 struct image *qcow2_read(int fd, const char *path, struct err *err);
+
+/* Whether a file is a VHD of any kind; struct output_format.is. */
+bool vhd_is(const uint8_t *head, const uint8_t *tail);
+
+/* Fixed VHD (Microsoft's specification 1.0); others are refused. struct output_format.read. */
+struct image *vhd_read(int fd, const char *path, struct err *err);
 
 /* A file or block device, byte by byte; struct output_format.read. */
 struct image *raw_read(int fd, const char *path, struct err *err);

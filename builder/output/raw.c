@@ -5,7 +5,6 @@
  */
 #include "output/formats.h"
 
-#include "base/fd.h"
 #include "base/mem.h"
 #include "output/sinkfile.h"
 
@@ -35,39 +34,14 @@ static struct output_sink *raw_open(int fd, const char *path, const struct regio
 	return (struct output_sink *)raw;
 }
 
-static int write_run(struct raw *raw, const struct output_chunk *chunk, size_t from, size_t to,
-		     struct err *err)
-{
-	size_t end = to * OUTPUT_CLUSTER;
-
-	if (from == to)
-		return 0;
-	if (end > chunk->len)
-		end = chunk->len;
-	from *= OUTPUT_CLUSTER;
-	return fd_pwrite(raw->fd, chunk->bytes + from, end - from, chunk->offset + from, raw->path,
-			 err);
-}
-
 static int raw_write(struct output_sink *sink, const struct output_chunk *chunk, void *prepared,
 		     struct err *err)
 {
 	struct raw *raw = (struct raw *)sink;
-	size_t clusters = (chunk->len + OUTPUT_CLUSTER - 1) / OUTPUT_CLUSTER, from = 0;
 
 	(void)prepared;
-	if (!chunk->bytes)
-		return 0;
-	for (size_t i = 0; i < clusters; i++) {
-		if (!(chunk->zero & 1u << i))
-			continue;
-		if (write_run(raw, chunk, from, i, err) < 0)
-			return -1;
-		from = i + 1;
-	}
-	if (write_run(raw, chunk, from, clusters, err) < 0)
+	if (sinkfile_write(raw->fd, raw->path, chunk, err) < 0)
 		return -1;
-
 	if (!raw->no_sync)
 		sinkfile_hint(raw->fd, &raw->flushed, chunk->offset + chunk->len);
 	return 0;

@@ -6,7 +6,6 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "output/output.h"
 
 #include <fcntl.h>
 
@@ -35,4 +34,33 @@ void sinkfile_hint(int fd, uint64_t *flushed, uint64_t end)
 		return;
 	(void)sync_file_range(fd, (off_t)*flushed, (off_t)(end - *flushed), SYNC_FILE_RANGE_WRITE);
 	*flushed = end;
+}
+
+static int write_run(int fd, const char *path, const struct output_chunk *chunk, size_t from,
+		     size_t to, struct err *err)
+{
+	size_t end = to * OUTPUT_CLUSTER;
+
+	if (from == to)
+		return 0;
+	if (end > chunk->len)
+		end = chunk->len;
+	from *= OUTPUT_CLUSTER;
+	return fd_pwrite(fd, chunk->bytes + from, end - from, chunk->offset + from, path, err);
+}
+
+int sinkfile_write(int fd, const char *path, const struct output_chunk *chunk, struct err *err)
+{
+	size_t clusters = (chunk->len + OUTPUT_CLUSTER - 1) / OUTPUT_CLUSTER, from = 0;
+
+	if (!chunk->bytes)
+		return 0;
+	for (size_t i = 0; i < clusters; i++) {
+		if (!(chunk->zero & 1u << i))
+			continue;
+		if (write_run(fd, path, chunk, from, i, err) < 0)
+			return -1;
+		from = i + 1;
+	}
+	return write_run(fd, path, chunk, from, clusters, err);
 }

@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "output/output.h"
 
 #include <stdint.h>
 
@@ -17,5 +18,9 @@ int sinkfile_digest(int fd, const char *path, uint64_t size, struct digest *ret,
 /* Lets the kernel start writing what lies between *flushed and end, once that is enough to be worth
  * it, so that the sync at the end has less to wait for. A hint only: its failure means nothing. */
 void sinkfile_hint(int fd, uint64_t *flushed, uint64_t end);
+
+/* Writes what is not zero of the chunk to its place on the disk, which starts where the file does; the
+ * rest stays a hole. */
+int sinkfile_write(int fd, const char *path, const struct output_chunk *chunk, struct err *err);
 
 #endif

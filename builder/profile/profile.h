@@ -67,6 +67,8 @@ struct profile {
 		const char *mirror; /* NULL: mmdebstrap's own default */
 		struct profile_list components;
 		const char *keyring; /* file on this machine, or NULL: the distribution's own */
+		const char *image;   /* a disk to start from, a file on this machine, or NULL */
+		const char *sha256;  /* of the image, 64 lower-case hex digits; set when image is */
 	} base;
 	struct profile_list packages;
 	struct profile_overlay *overlays;

@@ -62,6 +62,22 @@ static void check_var(struct profile_loader *loader, const struct profile_node *
 	profile_note(&loader->report, &minimum->place, "expected 300M or more");
 }
 
+/* Without a digest an image could be swapped, and nobody could tell what a build was made from. */
+static void check_image(struct profile_loader *loader, const struct profile_node *root)
+{
+	const struct profile_node *base = profile_node_get(root, "base");
+	const struct profile_node *image = profile_node_get(base, "image");
+	const struct profile_node *sha256 = profile_node_get(base, "sha256");
+
+	if (image && !sha256) {
+		profile_error(&loader->report, &image->place, "'base.image' needs 'base.sha256'");
+		profile_note(&loader->report, &image->place,
+			     "expected the 64 digits that 'sha256sum' prints for it");
+	} else if (sha256 && !image) {
+		profile_error(&loader->report, &sha256->place, "'base.sha256' needs 'base.image'");
+	}
+}
+
 static void check_files(struct profile_loader *loader, const struct profile_node *root)
 {
 	const struct profile_node *files = profile_node_get(root, "files");
@@ -171,6 +187,7 @@ void profile_check_rules(struct profile_loader *loader, const struct profile_nod
 	const struct profile_node *services = profile_node_get(root, "services");
 
 	check_label(loader, root);
+	check_image(loader, root);
 	check_files(loader, root);
 	check_units(loader, services, "enable", "disable");
 	check_units(loader, services, "enable", "mask");

@@ -51,6 +51,13 @@ const struct schema_row schema_rows[] = {
 	 .help = "File with the keys that sign the repository; without it the distribution's "
 		 "own."},
 
+	{"base.image", VALUE(disk_file), AT(base.image),
+	 .help = "A disk image with the distribution on it, such as a vendor's cloud image, that the "
+		 "packages are added to; needs libguestfs. A file, relative to the folder of the "
+		 "profile."},
+	{"base.sha256", VALUE(digest), AT(base.sha256),
+	 .help = "SHA-256 of the file base.image; required with it."},
+
 	{"packages", LIST(package), AT(packages),
 	 .help = "Packages to install, with what they depend on; what they recommend is not. "
 		 "Another version of a parent's package replaces it."},

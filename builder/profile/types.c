@@ -49,6 +49,18 @@ static bool read_unit(const struct schema_row *row, const char *text, struct sch
 	return false;
 }
 
+static bool read_disk_file(const struct schema_row *row, const char *text, struct schema_value *ret)
+{
+	if (strstr(text, "://")) {
+		snprintf(ret->problem, sizeof(ret->problem),
+			 "'%.100s' is an address, only files can be used", text);
+		snprintf(ret->note, sizeof(ret->note),
+			 "download it first and name the file; sha256 says which one it must be");
+		return false;
+	}
+	return read_line(row, text, ret);
+}
+
 /* What the boot chain itself puts on the command line; a second one would win over it. */
 static bool read_argument(const struct schema_row *row, const char *text, struct schema_value *ret)
 {
@@ -185,6 +197,23 @@ TYPE(file) = {
 	.max = 4095,
 	.store = SCHEMA_PATH,
 	.read = read_line,
+};
+TYPE(disk_file) = {
+	.name = "file",
+	.article = "a disk image",
+	.expected =
+		"the path of a raw, qcow2, vmdk, vhd, vhdx or vdi file, relative to the folder of "
+		"the profile",
+	.max = 4095,
+	.store = SCHEMA_PATH,
+	.read = read_disk_file,
+};
+TYPE(digest) = {
+	.name = "SHA-256",
+	.article = "a SHA-256",
+	.expected = "the 64 lower-case hex digits that 'sha256sum' prints",
+	.pattern = "^[0-9a-f]{64}$",
+	.max = 64,
 };
 TYPE(image_path) = {
 	.name = "path",
@@ -323,41 +352,17 @@ TYPE(ssh_key) = {
 };
 
 const struct schema_type *const schema_types[] = {
-	&schema_type_choice,
-	&schema_type_bool,
-	&schema_type_integer,
-	&schema_type_id,
-	&schema_type_size,
-	&schema_type_block,
-	&schema_type_mode,
-	&schema_type_ports,
-	&schema_type_name,
-	&schema_type_version,
-	&schema_type_line,
-	&schema_type_text,
-	&schema_type_word,
-	&schema_type_title,
-	&schema_type_parent,
-	&schema_type_overlay,
-	&schema_type_file,
-	&schema_type_image_path,
-	&schema_type_etc_path,
-	&schema_type_package,
-	&schema_type_unit,
-	&schema_type_module,
-	&schema_type_sysctl,
-	&schema_type_sysctl_key,
-	&schema_type_argument,
-	&schema_type_user,
-	&schema_type_owner,
-	&schema_type_network,
-	&schema_type_host,
-	&schema_type_url,
-	&schema_type_release,
-	&schema_type_component,
-	&schema_type_locale,
-	&schema_type_timezone,
-	&schema_type_hash,
-	&schema_type_ssh_key,
-	NULL,
+	&schema_type_choice,    &schema_type_bool,       &schema_type_integer,
+	&schema_type_id,        &schema_type_size,       &schema_type_block,
+	&schema_type_mode,      &schema_type_ports,      &schema_type_name,
+	&schema_type_version,   &schema_type_line,       &schema_type_text,
+	&schema_type_word,      &schema_type_title,      &schema_type_parent,
+	&schema_type_overlay,   &schema_type_file,       &schema_type_disk_file,
+	&schema_type_digest,    &schema_type_image_path, &schema_type_etc_path,
+	&schema_type_package,   &schema_type_unit,       &schema_type_module,
+	&schema_type_sysctl,    &schema_type_sysctl_key, &schema_type_argument,
+	&schema_type_user,      &schema_type_owner,      &schema_type_network,
+	&schema_type_host,      &schema_type_url,        &schema_type_release,
+	&schema_type_component, &schema_type_locale,     &schema_type_timezone,
+	&schema_type_hash,      &schema_type_ssh_key,    NULL,
 };

@@ -160,6 +160,18 @@ TEST(digest_of_known_text)
 	digest_ctx_free(ctx);
 }
 
+TEST(sha1_of_known_text)
+{
+	char hex[DIGEST_SHA1_HEX_SIZE];
+	struct digest_ctx *ctx = digest_start_sha1();
+
+	digest_add(ctx, "a", 1);
+	digest_add(ctx, "bc", 2);
+	CHECK_STR(digest_finish_sha1(ctx, hex), "a9993e364706816aba3e25717850c26c9cd0d89d");
+	CHECK_STR(digest_finish_sha1(digest_start_sha1(), hex),
+		  "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+}
+
 TEST(json_is_deterministic_and_strict)
 {
 	struct err err = {0};

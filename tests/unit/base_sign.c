@@ -330,8 +330,9 @@ static void check_no_token(const char *uri, int code, const char *why, const cha
 TEST(token_without_pin)
 {
 	make_token();
-	check_no_token("pkcs11:token=ingot%20test;object=rsa?module-path=" MODULE, ERR_PROFILE,
-		       "cannot open the key 'pkcs11:token=ingot%20test;object=rsa;type=private'",
+	check_no_token("pkcs11:token=ingot%20test;object=rsa?x=1&module-path=" MODULE, ERR_PROFILE,
+		       "cannot open the key 'pkcs11:token=ingot%20test;object=rsa;type=private?x=1'"
+		       ": its PIN is not known",
 		       "INGOT_KEY_PASSPHRASE");
 }
 

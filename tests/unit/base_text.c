@@ -64,6 +64,36 @@ TEST(str_grows)
 	free(empty);
 }
 
+TEST(text_becomes_utf8)
+{
+#define NO "\xef\xbf\xbd"
+	static const struct {
+		const char *from, *to;
+	} cases[] = {
+		{"", ""},
+		{"a b~", "a b~"},
+		{"\xc3\xbc\xe2\x82\xac\xf0\x9f\x90\xa7", "\xc3\xbc\xe2\x82\xac\xf0\x9f\x90\xa7"},
+		{"J\xf6rg", "J" NO "rg"},
+		{"a\n\x7f\x1b"
+		 "b",
+		 "a" NO NO NO "b"},
+		{"\xc2\x9b", NO},                  /* a control character of ISO 6429 */
+		{"\xc0\xaf", NO NO},               /* too long a form of '/' */
+		{"\xed\xa0\x80", NO NO NO},        /* a surrogate */
+		{"\xf4\x90\x80\x80", NO NO NO NO}, /* over U+10FFFF */
+		{"\xf8\x88\x80\x80\x80", NO NO NO NO NO},
+		{"a\xe2\x82", "a" NO NO}, /* cut off */
+		{"\xe2\x82z", NO NO "z"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(str_free) struct str s = {0};
+
+		str_add_utf8(&s, cases[i].from, strlen(cases[i].from));
+		CHECK_STR(s.data, cases[i].to);
+	}
+}
+
 TEST(nearest_word)
 {
 	static const char *const words[] = {"packages", "overlays", "services", "sysctl"};

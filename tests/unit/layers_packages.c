@@ -10,6 +10,10 @@
 #include "layers/packages.h"
 #include "layers/sandbox.h"
 
+/* SHA-256 of "deb\n", and another one. */
+#define DEB "dae45e9c4c5641b0e8a58b6c3f0de0dd946b9ac47502cc45ef451f3119ebacd7"
+#define OTHER "00000000000000000000000000000000000000000000000000000000000000aa"
+
 static const char status_ok[] = "Package: a\nStatus: install ok installed\nVersion: 1\n"
 				"Architecture: all\n";
 
@@ -27,6 +31,17 @@ static struct profile profile = {
 	.disk = {.var = {.filesystem = "ext4"}},
 };
 static struct digest key;
+static const struct packages_pins *pins;
+
+/* What apt knows: two suites have the file that is installed, one has another under its name. */
+static const char index_text[] = "#\tother\tmain\t\n"
+				 "a\tall\t1\t" OTHER "\t4\tx/a_1.deb\n"
+				 "#\ttrixie-security\tmain\tDebian-Security\n"
+				 "a\tall\t1\t" DEB "\t4\tpool/s/a_1_all.deb\n"
+				 "#\ttrixie\tmain\tDebian\n"
+				 "a\tall\t1\t" DEB "\t4\t./pool/main/a/a_1_all.deb\n"
+				 "a\tall\t2\t" OTHER "\t4\tpool/main/a/a_2_all.deb\n"
+				 "b\tamd64\t1:2\t" OTHER "\t4\tpool/main/b/b_2_amd64.deb\n";
 
 /* The shell text is what mmdebstrap does after it has noted its arguments and environment; it runs in a
  * folder with the tree to be packed. */
@@ -37,7 +52,9 @@ static void fake(const char *text)
 		"#!/bin/sh\nset -e\ncd %s\nprintf '%%s\\n' \"$@\" >arguments\nenv >environment\n"
 		"echo 'ingot-inrelease: "
 		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' >&2\n"
-		"pack() { tar -C tree --owner=0 --group=0 -c .; }\n%s\n",
+		"pack() { tar -C tree --owner=0 --group=0 -c .; }\n"
+		"for a; do case $a in --customize-hook=sync-out*) debs=${a##* };; esac; done\n"
+		"cp debs/* $debs/; cp index tree/var/lib/dpkg/status $INGOT_RECORDS/\n%s\n",
 		here, text);
 
 	CHECK(mkdir("bin", 0755) == 0 || errno == EEXIST);
@@ -49,9 +66,9 @@ static void fake(const char *text)
 
 static void setup(const char *text)
 {
-	static const char *const folders[] = {"firmware", "firmware/packages", "tree",
-					      "tree/var", "tree/var/lib",      "tree/var/lib/dpkg",
-					      "tree/etc"};
+	static const char *const folders[] = {
+		"firmware",     "firmware/packages", "tree",     "tree/var",
+		"tree/var/lib", "tree/var/lib/dpkg", "tree/etc", "debs"};
 	CLEANUP(strv_free) struct strv probe = {0};
 	struct err err = {0};
 
@@ -68,6 +85,9 @@ static void setup(const char *text)
 		CHECK(mkdir(folders[i], 0755) == 0);
 	tap_spew("firmware/packages/setup", "true", 4);
 	tap_spew("firmware/packages/essential", "true", 4);
+	tap_spew("firmware/packages/records", "true", 4);
+	tap_spew("debs/a_1_all.deb", "deb\n", 4);
+	tap_spew("index", index_text, strlen(index_text));
 	tap_spew("firmware/packages/customize", "true", 4);
 	tap_spew("firmware/packages/path-exclude", "# no\n/usr/a/*\n+/usr/a/b\n", 24);
 	tap_spew("tree/etc/hello", "world", 5);
@@ -86,7 +106,7 @@ static int build(struct err *err)
 		return -1;
 	if (!entry.dir)
 		return 0;
-	if (packages_build(cache, &profile, &repositories, here, entry.dir, NULL, err) < 0)
+	if (packages_build(cache, &profile, &repositories, pins, here, entry.dir, NULL, err) < 0)
 		return -1;
 	return cache_commit(&entry, err);
 }
@@ -179,8 +199,7 @@ TEST(downloads_are_kept)
 {
 	struct err err = {0};
 
-	setup("for a; do case $a in --customize-hook=sync-out*) echo deb >${a##* }/a_1_all.deb; "
-	      "echo lock >${a##* }/lock;; esac; done; pack");
+	setup("echo lock >$debs/lock; pack");
 	CHECK_OK(build(&err), &err);
 	CHECK_FILE("cache/debs/debian-trixie-amd64/a_1_all.deb", "deb\n");
 	CHECK_MISSING("cache/debs/debian-trixie-amd64/lock");
@@ -336,5 +355,142 @@ TEST(damaged_entries_do_not_open)
 		  "cannot open the package layer");
 	CHECK(layer.tree == NULL);
 	packages_close(&layer);
+	cache_close(cache);
+}
+
+/* The origin of package a in the entry, as "suite path". */
+static char *origin(void)
+{
+	struct packages_layer layer CLEANUP(packages_close) = {.tar_fd = -1};
+	CLEANUP_FREE char *dir = cache_find(cache, PACKAGES_KIND, &key);
+	struct err err = {0};
+	const json_t *a;
+
+	CHECK(dir != NULL);
+	CHECK_OK(packages_open(dir, &layer, &err), &err);
+	a = json_array_get(layer.packages, 0);
+	CHECK_STR(json_member_string(a, "sha256"), DEB);
+	CHECK_INT(json_integer_value(json_object_get(a, "size")), 4);
+	if (json_is_null(json_object_get(a, "origin")))
+		return mem_strdup("none");
+	return mem_printf("%s %s %s %s", json_member_string(a, "origin"),
+			  json_member_string(a, "suite"), json_member_string(a, "component"),
+			  json_member_string(a, "path"));
+}
+
+TEST(origin_of_packages)
+{
+	struct err err = {0};
+	char *text;
+
+	/* The suite that the profile names comes first; one that it does not name may be right too. */
+	setup("pack");
+	CHECK_OK(build(&err), &err);
+	text = origin();
+	CHECK_STR(text, "Debian trixie main pool/main/a/a_1_all.deb");
+	free(text);
+	key.bytes[0]++;
+	fake("sed -i '/^#.trixie.main/,$d' $INGOT_RECORDS/index; pack");
+	CHECK_OK(build(&err), &err);
+	text = origin();
+	CHECK_STR(text, "Debian-Security trixie-security main pool/s/a_1_all.deb");
+	free(text);
+	/* A package that no repository has in this version. */
+	key.bytes[0]++;
+	fake("sed -i 's/^a\tall\t1\t/a\tall\t3\t/' $INGOT_RECORDS/index; pack");
+	CHECK_OK(build(&err), &err);
+	text = origin();
+	CHECK_STR(text, "none");
+	free(text);
+	check_clean();
+	cache_close(cache);
+}
+
+TEST(what_was_installed_is_accounted_for)
+{
+	setup("echo bad >$debs/a_1_all.deb; pack");
+	refuse(ERR_VERIFY, "the .deb of package 'a' is not the one that the repository has");
+	CHECK_MISSING("cache/debs/debian-trixie-amd64/a_1_all.deb");
+	fake("rm $debs/*; pack");
+	refuse(ERR_OTHER, "cannot find the .deb of package 'a' (a_1_all.deb)");
+	fake("rm $INGOT_RECORDS/status; pack");
+	refuse(ERR_OTHER, "status': No such file");
+	fake("rm $INGOT_RECORDS/index; pack");
+	refuse(ERR_OTHER, "index': No such file");
+	fake("echo nonsense >>$INGOT_RECORDS/index; pack");
+	refuse(ERR_VERIFY, "cannot read apt's index: line 9 is damaged");
+	fake("sed -i s,pool/,../pool/, $INGOT_RECORDS/index; pack");
+	refuse(ERR_VERIFY, "package 'a' has a bad path");
+	fake("sed -i s,pool/,http://host/, $INGOT_RECORDS/index; pack");
+	refuse(ERR_VERIFY, "package 'a' has a bad path");
+	/* The tree has a package that dpkg did not install. */
+	fake("printf '\\nPackage: b\\nStatus: install ok installed\\nVersion: 1:2\\n"
+	     "Architecture: amd64\\n' >>tree/var/lib/dpkg/status; pack");
+	refuse(ERR_OTHER, "cannot tell where package 'b' 1:2 came from");
+	cache_close(cache);
+}
+
+/* Builds with a lock that has package a with this version, digest and suite. */
+static void pin(const char *version, const char *sha256, const char *suite)
+{
+	static struct packages_pins demanded;
+	static json_t *list;
+
+	json_decref(list);
+	list = json_pack("[{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s}]", "name", "a", "version",
+			 version, "architecture", "all", "sha256", sha256, "size", 4, "origin", "X",
+			 "suite", suite, "component", "main", "path", "pool/x/a.deb");
+	demanded.packages = list;
+	pins = &demanded;
+}
+
+TEST(pins_are_given_to_apt_and_checked)
+{
+	struct err err = {0};
+	char *text;
+
+	setup("cat $INGOT_RECORDS/preferences $INGOT_RECORDS/expected $INGOT_RECORDS/expected-files "
+	      ">told; pack");
+	/* Where the lock says it came from stays so: same key, same bytes. Nor need the repositories
+	 * be as they were. */
+	suites[0].digest.bytes[0] ^= 1;
+	pin("1", DEB, "old-suite");
+	CHECK_OK(build(&err), &err);
+	text = origin();
+	CHECK_STR(text, "X old-suite main pool/x/a.deb");
+	free(text);
+	CHECK_FILE("told",
+		   "Package: a\nPin: version 1\nPin-Priority: 1001\n\na\tall\t1\na\tall\t1\t" DEB
+		   "\n");
+	key.bytes[0]++;
+	fake("pack");
+	pin("2", DEB, "trixie");
+	refuse(ERR_VERIFY,
+	       "what was installed is not what the lock says:\n    ~ a 2 -> 1 (trixie)");
+	pin("1", OTHER, "trixie");
+	refuse(ERR_VERIFY, "~ a 1 with other bytes (trixie)");
+	pin("1\nPin: x", DEB, "trixie");
+	refuse(ERR_VERIFY, "row 1 of the locked packages is damaged");
+	cache_close(cache);
+}
+
+TEST(what_the_repositories_do_not_offer)
+{
+	setup("echo 'E: simulated' >&2; exit 1");
+	pin("0.9", DEB, "trixie");
+	refuse(ERR_VERIFY,
+	       "the repositories do not offer what the lock says:\n    a 0.9: the repositories have 1 "
+	       "(other), 1 (trixie-security), 1 (trixie)");
+	pin("2", DEB, "trixie");
+	refuse(ERR_VERIFY, "a 2: the repositories have other bytes under this version");
+	fake("sed -i '/^a/d' $INGOT_RECORDS/index; exit 1");
+	refuse(ERR_VERIFY, "a 2: the repositories do not have the package any more");
+	/* All is there, but not all that is needed is locked. */
+	pin("1", DEB, "trixie");
+	fake("printf 'a\\tall\\t1\\nb\\tamd64\\t1:2\\n' >$INGOT_RECORDS/offered; exit 1");
+	refuse(ERR_VERIFY, "\n    b 1:2: it is needed, and the lock does not have it");
+	/* Another cause: what apt said. */
+	fake("echo 'E: simulated' >&2; exit 1");
+	refuse(ERR_OTHER, "cannot install packages:\n    E: simulated");
 	cache_close(cache);
 }

@@ -269,6 +269,42 @@ TEST(mmdebstrap_is_missing_or_broken)
 	cache_close(cache);
 }
 
+/* A lock's state asks nobody, but the profile must use its suites. */
+TEST(state_of_a_lock)
+{
+	struct repositories before CLEANUP(packages_repositories_free) = {0};
+	struct repositories r CLEANUP(packages_repositories_free) = {0};
+	char *names[] = {(char *)"trixie", (char *)"trixie-updates", (char *)"trixie-security"};
+	struct repository items[3] = {0};
+	struct repositories locked = {.items = items, .count = 3};
+	struct err err = {0};
+
+	setup();
+	for (size_t i = 0; i < 3; i++) {
+		items[i].suite = names[i];
+		items[i].date = 1000 + (int64_t)i;
+		memset(&items[i].digest, (int)i + 1, sizeof(items[i].digest));
+	}
+	set_version("down");
+	CHECK_OK(packages_repositories_locked(cache, &profile, &locked, &r, &err), &err);
+	CHECK_INT(r.count, 3);
+	CHECK_INT(r.epoch, 1002);
+	CHECK_MEM(&r.items[1].digest, &items[1].digest, sizeof(struct digest));
+	CHECK(r.items[2].line && strstr(r.items[2].line, "trixie-security main"));
+	/* It taught nothing about the suites' present state. */
+	check_failure(true, ERR_NETWORK, "was never asked");
+	names[0] = (char *)"sid";
+	items[0].suite = names[0];
+	CHECK_ERR(packages_repositories_locked(cache, &profile, &locked, &before, &err), &err,
+		  ERR_VERIFY, "uses other suites than the lock");
+	items[0].suite = (char *)"trixie";
+	locked.count = 2;
+	CHECK_ERR(packages_repositories_locked(cache, &profile, &locked, &before, &err), &err,
+		  ERR_VERIFY, "uses other suites than the lock");
+	CHECK_INT(before.count, 0);
+	cache_close(cache);
+}
+
 TEST(key_follows_every_input)
 {
 	struct repositories r CLEANUP(packages_repositories_free) = {0};
@@ -284,6 +320,7 @@ TEST(key_follows_every_input)
 	profile.disk.var.filesystem = "ext4";
 	CHECK(mkdir("firmware", 0755) == 0 && mkdir("firmware/packages", 0755) == 0);
 	tap_spew("firmware/packages/setup", "1", 1);
+	tap_spew("firmware/packages/records", "2", 1);
 	tap_spew("firmware/packages/essential", "2", 1);
 	tap_spew("firmware/packages/customize", "3", 1);
 	CHECK_ERR(packages_key(&profile, &r, ".", &key, &err), &err, ERR_OTHER, "path-exclude");

@@ -93,10 +93,12 @@ TEST(every_field_is_filled)
 	CHECK(mkdir("layer", 0755) == 0);
 	spew("key.gpg", "");
 	spew("motd", "hello");
+	spew("disk.qcow2", "");
 	spew("a.yaml",
 	     "name: web\nversion: '2.0~rc1'\ndescription: a web server\n"
 	     "base: {architecture: arm64, release: forky, mirror: 'https://repo.example/d',"
-	     " components: [main, contrib], keyring: key.gpg}\n"
+	     " components: [main, contrib], keyring: key.gpg, image: disk.qcow2,"
+	     " sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef}\n"
 	     "packages: [curl, 'nginx=1.26-1']\noverlays: [layer]\n"
 	     "files:\n- {path: /etc/a, content: x, mode: 4755, owner: web, group: 33}\n"
 	     "- {path: /etc/motd, source: motd}\n"
@@ -124,6 +126,9 @@ TEST(every_field_is_filled)
 	CHECK_STR(p->base.architecture, "arm64");
 	CHECK_STR(p->base.mirror, "https://repo.example/d");
 	CHECK_STR(p->base.keyring, "key.gpg");
+	CHECK_STR(p->base.image, "disk.qcow2");
+	CHECK_STR(p->base.sha256,
+		  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
 	CHECK_STR(p->kernel.package, "linux-image-arm64");
 	check_list(&p->packages, "curl nginx=1.26-1");
 	CHECK_INT(p->overlay_count, 1);

@@ -39,6 +39,8 @@ static const struct {
 	{&schema_type_url, "https://repo.example:8080/debian", "ftp://repo.example"},
 	{&schema_type_release, "trixie", "13"},
 	{&schema_type_component, "non-free", "a b"},
+	{&schema_type_digest, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+	 "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef"},
 	{&schema_type_locale, "de_DE.UTF-8@euro", "de_DE"},
 	{&schema_type_timezone, "America/Argentina/Buenos_Aires", "a b"},
 	{&schema_type_hash, "$y$j9T$abc./$def", "secret"},
@@ -49,7 +51,8 @@ static const char *sample(const struct schema_row *row, bool good)
 {
 	if (row->choices)
 		return good ? row->choices[0] : "no-such-choice";
-	if (row->type == &schema_type_overlay || row->type == &schema_type_file)
+	if (row->type == &schema_type_overlay || row->type == &schema_type_file ||
+	    row->type == &schema_type_disk_file)
 		return good ? "/" : "/no/such/thing";
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
 		if (samples[i].type == row->type)
