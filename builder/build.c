@@ -3,6 +3,7 @@
  * How an image comes to be: the steps in order, each a pure function of its key. Same key, same bytes;
  * a finished step is never run again.
  */
+#include "build_files.h"
 #include "build_job.h"
 
 #include "base/clock.h"
@@ -209,7 +210,7 @@ static int run_job(struct job *job, struct err *err)
 		err_clear(err);
 		r = run_steps(job, err);
 	}
-	if (r < 0)
+	if (r < 0 || build_files_sign(job, err) < 0)
 		return -1;
 	log_event("built", json_pack("{s:s, s:O}", "profile", job->profile->name, "manifest",
 				     job->manifest));

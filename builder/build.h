@@ -13,14 +13,14 @@
 #include <stddef.h>
 
 struct build_options {
-	const char *const *profiles; /* paths or names, ended by NULL */
-	const char *const *set;      /* "key=value", ended by NULL, or NULL */
-	const char *const *search;   /* folders for profiles by name, ended by NULL */
-	const char *formats;         /* "raw,qcow2", or NULL: what each profile says */
-	const char *out;             /* output folder: images go to OUT/NAME/ */
-	const char *cache;           /* or NULL */
-	const char *data;            /* folder with firmware/ and overlays/ */
-	const char *programs;        /* folder with ingot-agent and ingot-initrd */
+	const char *const *profiles;   /* paths or names, ended by NULL */
+	const char *const *set;        /* "key=value", ended by NULL, or NULL */
+	const char *const *search;     /* folders for profiles by name, ended by NULL */
+	const char *formats;           /* "raw,qcow2", or NULL: what each profile says */
+	const char *out;               /* output folder: images go to OUT/NAME/ */
+	const char *cache;             /* or NULL */
+	const char *data;              /* folder with firmware/ and overlays/ */
+	const char *programs;          /* folder with ingot-agent and ingot-initrd */
 	const struct sign_key *signer; /* signs sums and provenance; NULL: nobody does */
 	unsigned jobs;
 	bool offline; /* never ask a repository; use what the cache holds */

@@ -304,7 +304,7 @@ struct pass {
 	const struct output_target *targets;
 	size_t count;
 	struct log_step *progress;
-	struct outfile manifest; /* complete, waits for the images to be in place */
+	struct build_files files; /* complete, wait for the images to be in place */
 };
 
 static void on_progress(uint64_t done, uint64_t total, void *context)
@@ -320,9 +320,9 @@ static int on_complete(const struct output_result *results, const struct digest 
 {
 	struct pass *pass = context;
 
-	(void)content;
 	return build_output_prepare(pass->job, &pass->parts->disk, &pass->parts->root.root_hash,
-				    pass->targets, results, pass->count, &pass->manifest, err);
+				    content, pass->targets, results, pass->count, &pass->files,
+				    err);
 }
 
 static int write_images(struct job *job, const struct parts *parts, struct log_step *progress,
@@ -332,11 +332,7 @@ static int write_images(struct job *job, const struct parts *parts, struct log_s
 	CLEANUP(strv_free) struct strv paths = {0};
 	struct output_target targets[OUTPUT_TARGETS_MAX] = {0};
 	struct output_result results[OUTPUT_TARGETS_MAX];
-	struct pass pass = {.job = job,
-			    .parts = parts,
-			    .targets = targets,
-			    .progress = progress,
-			    .manifest = OUTFILE_NONE};
+	struct pass pass = {.job = job, .parts = parts, .targets = targets, .progress = progress};
 	const struct output_watch watch = {on_progress, on_complete, &pass};
 	int r;
 
@@ -354,8 +350,8 @@ static int write_images(struct job *job, const struct parts *parts, struct log_s
 	r = output_write_all(&parts->disk.regions, targets, formats.count, job->options->jobs,
 			     &watch, results, err);
 	if (r == 0)
-		r = build_output_finish(job, &pass.manifest, err);
-	outfile_abandon(&pass.manifest);
+		r = build_output_finish(job, &pass.files, err);
+	build_files_abandon(&pass.files);
 	progress->bytes = 0;
 	for (size_t i = 0; r == 0 && i < formats.count; i++)
 		progress->bytes += results[i].size;

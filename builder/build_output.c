@@ -6,9 +6,10 @@
 #include "build_job.h"
 #include "build_output.h"
 
+#include "attest/manifest.h"
+#include "attest/sums.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "attest/manifest.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,15 +20,14 @@
 #include <unistd.h>
 
 #define MANIFEST_MAX ((size_t)16 << 20)
-#define MANIFEST "manifest.json"
 #define STAMP ".stamp.json"
 
 static bool is_ours(const struct job *job, const char *name)
 {
 	CLEANUP_FREE char *prefix = mem_printf("%s_", job->profile->name);
 
-	return str_has_prefix(name, prefix) || str_has_prefix(name, MANIFEST) ||
-	       str_has_prefix(name, STAMP);
+	return str_has_prefix(name, prefix) || str_has_prefix(name, BUILD_MANIFEST) ||
+	       str_has_prefix(name, SUMS_FILE) || str_has_prefix(name, STAMP);
 }
 
 /* Removes the unfinished files of builds that were killed. Call with the lock. */
@@ -90,15 +90,14 @@ static json_t *stamp_of(const char *path)
 
 static json_t *stamp_files(const struct job *job, const json_t *manifest)
 {
-	json_t *files = json_object(), *artifact;
-	size_t i;
+	CLEANUP(strv_free) struct strv names = {0};
+	json_t *files = json_object();
 
-	json_array_foreach(json_object_get(manifest, "artifacts"), i, artifact)
-	{
-		const char *file = json_member_string(artifact, "file");
-		CLEANUP_FREE char *path = path_join(job->out, file ? file : "");
+	build_files_names(manifest, &names);
+	for (size_t i = 0; i < names.count; i++) {
+		CLEANUP_FREE char *path = path_join(job->out, names.items[i]);
 
-		json_object_set_new(files, file ? file : "", stamp_of(path));
+		json_object_set_new(files, names.items[i], stamp_of(path));
 	}
 	return files;
 }
@@ -107,7 +106,7 @@ static json_t *stamp_files(const struct job *job, const json_t *manifest)
  * inputs) is as given. Caller decrefs. */
 static json_t *find_manifest(const struct job *job, const char *member, const struct digest *digest)
 {
-	CLEANUP_FREE char *manifest_path = path_join(job->out, MANIFEST);
+	CLEANUP_FREE char *manifest_path = path_join(job->out, BUILD_MANIFEST);
 	CLEANUP_FREE char *stamp_path = path_join(job->out, STAMP);
 	CLEANUP_JSON json_t *stamp = json_read_file(stamp_path, MANIFEST_MAX, NULL);
 	CLEANUP_JSON json_t *manifest = json_read_file(manifest_path, MANIFEST_MAX, NULL);
@@ -166,13 +165,14 @@ static void add_profile(const struct job *job, json_t *manifest)
 
 int build_output_renew(struct job *job, struct err *err)
 {
-	CLEANUP_FREE char *path = path_join(job->out, MANIFEST);
+	CLEANUP(build_files_abandon) struct build_files files = {0};
 	json_t *manifest = find_manifest(job, "disk", &job->disk_digest);
 	char hex[DIGEST_HEX_SIZE];
 	struct digest digest;
 
 	if (!manifest)
-		return err_set(err, ERR_OTHER, "cannot renew '%s': its images were changed", path);
+		return err_set(err, ERR_OTHER, "cannot renew '%s/%s': its images were changed",
+			       job->out, BUILD_MANIFEST);
 	profile_digest(job, &digest);
 	json_object_set_new(manifest, "profile", json_string(digest_hex(&digest, hex)));
 	json_object_set_new(json_object_get(manifest, "keys"), build_steps[STEP_IMAGES].name,
@@ -180,7 +180,9 @@ int build_output_renew(struct job *job, struct err *err)
 	add_profile(job, manifest);
 	json_decref(job->manifest);
 	job->manifest = manifest;
-	return json_write_file(path, manifest, true, err) < 0 ? -1 : write_stamp(job, err);
+	if (build_open_layer(job, err) < 0 || build_files_prepare(job, manifest, &files, err) < 0)
+		return -1;
+	return build_output_finish(job, &files, err);
 }
 
 static const struct manifest_package *list_packages(const struct job *job)
@@ -200,7 +202,8 @@ static const struct manifest_package *list_packages(const struct job *job)
 }
 
 static json_t *make_manifest(struct job *job, const struct disk *disk,
-			     const struct digest *root_hash, const struct output_target *targets,
+			     const struct digest *root_hash, const struct digest *content,
+			     const struct output_target *targets,
 			     const struct output_result *results, size_t count, struct err *err)
 {
 	const struct profile *p = job->profile;
@@ -214,6 +217,7 @@ static json_t *make_manifest(struct job *job, const struct disk *disk,
 		.architecture = p->base.architecture,
 		.created = job->epoch,
 		.root_hash = *root_hash,
+		.content = *content,
 		.keys = keys,
 		.key_count = STEP_COUNT,
 		.packages = list_packages(job),
@@ -243,37 +247,23 @@ static json_t *make_manifest(struct job *job, const struct disk *disk,
 	return json;
 }
 
-static int remove_old(const struct job *job, const char *name, struct err *err)
-{
-	CLEANUP_FREE char *path = path_join(job->out, name);
-
-	if (unlink(path) < 0 && errno != ENOENT)
-		return err_sys(err, errno, "cannot remove '%s'", path);
-	return 0;
-}
-
 int build_output_prepare(struct job *job, const struct disk *disk, const struct digest *root_hash,
-			 const struct output_target *targets, const struct output_result *results,
-			 size_t count, struct outfile *ret, struct err *err)
+			 const struct digest *content, const struct output_target *targets,
+			 const struct output_result *results, size_t count, struct build_files *ret,
+			 struct err *err)
 {
-	CLEANUP_FREE char *path = path_join(job->out, MANIFEST);
-	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE char *stamp = path_join(job->out, STAMP);
 
 	json_decref(job->manifest);
-	job->manifest = make_manifest(job, disk, root_hash, targets, results, count, err);
-	if (!job->manifest || outfile_open(ret, path, err) < 0)
+	job->manifest = make_manifest(job, disk, root_hash, content, targets, results, count, err);
+	if (!job->manifest)
 		return -1;
-	text = json_text(job->manifest);
-	if (!text)
-		return err_set(err, ERR_OTHER, "cannot write '%s': text is not UTF-8", path);
-	if (fd_write(ret->fd, text, strlen(text), path, err) < 0)
-		return -1;
-	if (fsync(ret->fd) < 0)
-		return err_sys(err, errno, "cannot write '%s'", path);
-	return remove_old(job, STAMP, err) < 0 || remove_old(job, MANIFEST, err) < 0 ? -1 : 0;
+	if (unlink(stamp) < 0 && errno != ENOENT)
+		return err_sys(err, errno, "cannot remove '%s'", stamp);
+	return build_files_prepare(job, job->manifest, ret, err);
 }
 
-int build_output_finish(struct job *job, struct outfile *manifest, struct err *err)
+int build_output_finish(struct job *job, struct build_files *files, struct err *err)
 {
-	return outfile_finish(manifest, true, err) < 0 ? -1 : write_stamp(job, err);
+	return build_files_finish(job, files, err) < 0 ? -1 : write_stamp(job, err);
 }

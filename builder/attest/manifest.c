@@ -7,6 +7,7 @@
 #include "base/clock.h"
 
 #define SCHEMA 1
+#define BOOT_MODE "uefi" /* as clouds name it; our disks know no other */
 
 static json_t *keys_json(const struct manifest *m)
 {
@@ -62,31 +63,35 @@ static json_t *artifacts_json(const struct manifest *m)
 
 	for (size_t i = 0; i < m->artifact_count; i++) {
 		const struct manifest_artifact *a = &m->artifacts[i];
-		char hex[DIGEST_HEX_SIZE];
+		char hex[DIGEST_HEX_SIZE], root[DIGEST_HEX_SIZE];
 
-		json_array_append_new(array,
-				      json_pack("{s:s, s:s, s:I, s:I, s:s}", "format", a->format,
-						"file", a->file, "size", (json_int_t)a->size,
-						"bytes", (json_int_t)a->bytes, "sha256",
-						digest_hex(&a->digest, hex)));
+		json_array_append_new(
+			array,
+			json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s}", "format", a->format,
+				  "file", a->file, "size", (json_int_t)a->size, "bytes",
+				  (json_int_t)a->bytes, "sha256", digest_hex(&a->digest, hex),
+				  "architecture", m->architecture, "boot_mode", BOOT_MODE,
+				  "root_hash", digest_hex(&m->root_hash, root)));
 	}
 	return array;
 }
 
 json_t *manifest_json(const struct manifest *m, struct err *err)
 {
-	char created[32], profile[DIGEST_HEX_SIZE], root[DIGEST_HEX_SIZE];
+	char created[32], profile[DIGEST_HEX_SIZE], root[DIGEST_HEX_SIZE], content[DIGEST_HEX_SIZE];
 	json_t *packages = packages_json(m, err), *value;
 
 	if (!packages)
 		return NULL;
 	/* json_pack takes the references of "o" members, also when it fails. */
-	value = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "schema",
-			  SCHEMA, "name", m->name, "version", m->version, "architecture",
+	value = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:o, s:o, s:o, s:o}",
+			  "schema", SCHEMA, "name", m->name, "version", m->version, "architecture",
 			  m->architecture, "created", clock_format(m->created, created), "profile",
 			  digest_hex(&m->profile, profile), "root_hash",
-			  digest_hex(&m->root_hash, root), "keys", keys_json(m), "packages",
-			  packages, "disk", disk_json(m->disk), "artifacts", artifacts_json(m));
+			  digest_hex(&m->root_hash, root), "disk_sha256",
+			  digest_hex(&m->content, content), "lock", m->lock, "keys", keys_json(m),
+			  "packages", packages, "disk", disk_json(m->disk), "artifacts",
+			  artifacts_json(m));
 	if (!value)
 		err_set(err, ERR_OTHER, "cannot make the manifest: a value is no UTF-8");
 	return value;

@@ -33,6 +33,8 @@ struct manifest {
 	int64_t created;       /* source date, seconds since 1970 */
 	struct digest profile; /* of the resolved profile */
 	struct digest root_hash;
+	struct digest content; /* of the raw disk: what every format holds */
+	const char *lock;      /* digest of the lock file, hex, or NULL: built without */
 	const struct manifest_key *keys;
 	size_t key_count;
 	const struct manifest_package *packages;

@@ -15,7 +15,9 @@ static const char *const compressions[] = {"zstd", "lz4", "xz", "gzip", NULL};
 static const char *const etc_modes[] = {"transient", "persistent", NULL};
 static const char *const join_kinds[] = {"none", "swarm", NULL};
 static const char *const join_roles[] = {"manager", "worker", NULL};
-static const char *const formats[] = {"raw", "qcow2", NULL};
+/* Those of output/formats.c; a test compares them. */
+static const char *const formats[] = {"raw", "raw.zst", "bmap", "qcow2", "qcow2-zlib",
+				      "vhd", "vmdk",    "ova",  "gcp",   NULL};
 
 #define AT(field) .offset = offsetof(struct profile, field)
 #define IN(element, field) .offset = offsetof(struct element, field)

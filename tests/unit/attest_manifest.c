@@ -28,6 +28,7 @@ static struct manifest sample(void)
 		.created = 1700000000,
 		.profile = {{0xab}},
 		.root_hash = {{0xcd}},
+		.content = {{0xee}},
 		.keys = keys,
 		.key_count = 2,
 		.packages = packages,
@@ -68,6 +69,8 @@ TEST(the_manifest_holds_it_all)
 	CHECK_STR(json_member_string(v, "architecture"), "amd64");
 	CHECK_STR(json_member_string(v, "created"), "2023-11-14T22:13:20Z");
 	CHECK_INT(strncmp(json_member_string(v, "root_hash"), "cd0000", 6), 0);
+	CHECK_INT(strncmp(json_member_string(v, "disk_sha256"), "ee0000", 6), 0);
+	CHECK(!json_object_get(v, "lock"));
 	CHECK_INT(strlen(json_member_string(v, "profile")), 64);
 	CHECK_STR(json_member_string(json_object_get(v, "keys"), "root"), "bb11");
 
@@ -82,6 +85,9 @@ TEST(the_manifest_holds_it_all)
 	CHECK_INT(json_integer_value(json_object_get(item, "bytes")), 12345);
 	CHECK_INT(json_integer_value(json_object_get(item, "size")), (json_int_t)3 << 30);
 	CHECK_INT(strncmp(json_member_string(item, "sha256"), "0200", 4), 0);
+	CHECK_STR(json_member_string(item, "architecture"), "amd64");
+	CHECK_STR(json_member_string(item, "boot_mode"), "uefi");
+	CHECK_STR(json_member_string(item, "root_hash"), json_member_string(v, "root_hash"));
 
 	item = json_object_get(v, "disk");
 	CHECK_INT(json_integer_value(json_object_get(item, "size")), (json_int_t)3 << 30);

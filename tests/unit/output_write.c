@@ -12,6 +12,7 @@
 #include "memimage.h"
 #include "output/image.h"
 #include "output/output.h"
+#include "profile/schema.h"
 
 #define DISK_SIZE (9 * MIB + 512)
 
@@ -426,4 +427,17 @@ TEST(formats_have_all_that_help_needs)
 	}
 	CHECK(count >= 2);
 	CHECK(!output_format_find("floppy"));
+}
+
+/* profile/ may not look into output/, so the names are there twice. */
+TEST(profiles_may_name_each_format)
+{
+	const struct schema_row *row = schema_rows;
+	size_t count = 0;
+
+	while (strcmp(row->key, "formats") != 0)
+		row++;
+	for (; output_formats[count]; count++)
+		CHECK_STR(row->choices[count], output_formats[count]->name);
+	CHECK(!row->choices[count]);
 }

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The files beside the images. Everything that can fail is done while they have temporary names; the
+ * manifest comes after what it names, SHA256SUMS after the manifest, and signatures last.
+ */
+#include "build_files.h"
+
+#include "attest/dsse.h"
+#include "attest/sums.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "build_papers.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STATEMENT ".provenance.json"
+#define ENVELOPE ".intoto.jsonl"
+
+static char *file_name(const struct job *job, const char *suffix)
+{
+	return mem_printf("%s_%s%s", job->profile->name, job->profile->version, suffix);
+}
+
+static int add_file(const struct job *job, const char *name, const char *text,
+		    struct build_files *files, struct err *err)
+{
+	CLEANUP_FREE char *path = path_join(job->out, name);
+	struct outfile *out = &files->items[files->count];
+
+	if (outfile_open(out, path, err) < 0)
+		return -1;
+	files->count++;
+	if (fd_write(out->fd, text, strlen(text), path, err) < 0)
+		return -1;
+	if (fsync(out->fd) < 0)
+		return err_sys(err, errno, "cannot write '%s'", path);
+	return 0;
+}
+
+/* Adds a JSON file, and its name and digest to the sums. */
+static int add_json(const struct job *job, const char *name, const json_t *value,
+		    struct build_files *files, struct sums *sums, struct digest *ret_digest,
+		    struct err *err)
+{
+	CLEANUP_FREE char *text = json_text(value);
+
+	if (!text)
+		return err_set(err, ERR_OTHER, "cannot write '%s': text is not UTF-8", name);
+	digest_bytes(text, strlen(text), ret_digest);
+	if (sums_add(sums, name, ret_digest, err) < 0)
+		return -1;
+	return add_file(job, name, text, files, err);
+}
+
+static int add_papers(struct job *job, json_t *manifest, struct build_files *files,
+		      struct sums *sums, struct err *err)
+{
+	CLEANUP_JSON json_t *spdx = NULL, *cyclonedx = NULL, *statement = NULL;
+	json_t *list = json_array();
+	int r;
+
+	json_object_set_new(manifest, "papers", list);
+	r = build_papers_make(job, manifest, &spdx, &cyclonedx, &statement, err);
+	const struct paper {
+		const char *type, *suffix;
+		const json_t *value;
+	} papers[] = {
+		{"spdx", ".spdx.json", spdx},
+		{"cyclonedx", ".cdx.json", cyclonedx},
+		{"provenance", STATEMENT, statement},
+	};
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(papers); i++) {
+		CLEANUP_FREE char *name = file_name(job, papers[i].suffix);
+		struct digest digest;
+		char hex[DIGEST_HEX_SIZE];
+
+		r = add_json(job, name, papers[i].value, files, sums, &digest, err);
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s}", "type", papers[i].type, "file",
+						name, "sha256", digest_hex(&digest, hex)));
+	}
+	return r;
+}
+
+static int add_images(const json_t *manifest, struct sums *sums, struct err *err)
+{
+	json_t *artifact;
+	size_t i;
+
+	json_array_foreach(json_object_get(manifest, "artifacts"), i, artifact)
+	{
+		struct digest digest;
+
+		if (digest_parse(json_member_string(artifact, "sha256"), &digest, err) < 0 ||
+		    sums_add(sums, json_member_string(artifact, "file"), &digest, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int remove_old(const struct job *job, const char *name, struct err *err)
+{
+	CLEANUP_FREE char *path = path_join(job->out, name);
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_sys(err, errno, "cannot remove '%s'", path);
+	return 0;
+}
+
+int build_files_prepare(struct job *job, json_t *manifest, struct build_files *ret, struct err *err)
+{
+	CLEANUP_FREE char *envelope = file_name(job, ENVELOPE);
+	const char *const old[] = {SUMS_FILE SUMS_SIGNATURE_SUFFIX, SUMS_FILE, envelope,
+				   BUILD_MANIFEST};
+	CLEANUP(sums_free) struct sums sums = {0};
+	CLEANUP(str_free) struct str text = {0};
+	struct digest digest;
+
+	if (add_images(manifest, &sums, err) < 0 ||
+	    add_papers(job, manifest, ret, &sums, err) < 0 ||
+	    add_json(job, BUILD_MANIFEST, manifest, ret, &sums, &digest, err) < 0)
+		return -1;
+	sums_text(&sums, &text);
+	if (add_file(job, SUMS_FILE, text.data, ret, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(old); i++)
+		if (remove_old(job, old[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+int build_files_finish(const struct job *job, struct build_files *files, struct err *err)
+{
+	CLEANUP_FREE char *any = path_join(job->out, SUMS_FILE);
+
+	for (size_t i = 0; i < files->count; i++)
+		if (outfile_finish(&files->items[i], false, err) < 0)
+			return -1;
+	return path_sync_parent(any, err);
+}
+
+void build_files_abandon(struct build_files *files)
+{
+	for (size_t i = 0; i < files->count; i++)
+		outfile_abandon(&files->items[i]);
+	files->count = 0;
+}
+
+int build_files_sign(const struct job *job, struct err *err)
+{
+	CLEANUP_FREE char *sums = path_join(job->out, SUMS_FILE);
+	CLEANUP_FREE char *statement_name = file_name(job, STATEMENT);
+	CLEANUP_FREE char *envelope_name = file_name(job, ENVELOPE);
+	CLEANUP_FREE char *statement = path_join(job->out, statement_name);
+	CLEANUP_FREE char *envelope = path_join(job->out, envelope_name);
+
+	if (!job->options->signer)
+		return 0;
+	if (dsse_write(statement, envelope, job->options->signer, err) < 0 ||
+	    sums_sign(sums, job->options->signer, err) < 0)
+		return err_wrap(err, "the images in '%s' are complete, but not signed", job->out);
+	return 0;
+}
+
+void build_files_names(const json_t *manifest, struct strv *ret)
+{
+	static const char *const lists[] = {"artifacts", "papers"};
+	json_t *item;
+	size_t k;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		json_array_foreach(json_object_get(manifest, lists[i]), k, item)
+		{
+			const char *file = json_member_string(item, "file");
+
+			strv_add(ret, file ? file : "");
+		}
+	}
+	strv_add(ret, SUMS_FILE);
+}
