@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "cli/text.h"
 #include "inspect/inspect.h"
 
 #include <stdio.h>
@@ -21,27 +22,12 @@ static uint64_t number(const json_t *object, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(object, key));
 }
 
-/* Text out of the image, which may be hostile: control characters must not reach the terminal. */
-static void print_text(const char *text)
-{
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (*p < ' ' || *p == 0x7f) {
-			putchar('?');
-		} else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
-			putchar('?');
-			p++;
-		} else {
-			putchar(*p);
-		}
-	}
-}
-
 static void print_line(const char *name, const char *value)
 {
 	if (!value)
 		return;
 	printf("%-13s", name);
-	print_text(value);
+	text_print(value);
 	putchar('\n');
 }
 
@@ -93,7 +79,7 @@ static void print_entry(const json_t *entry)
 	char size[16];
 
 	putchar('\n');
-	print_text(json_member_string(entry, "file"));
+	text_print(json_member_string(entry, "file"));
 	printf("  %s\n", size_format(number(entry, "size"), size));
 	if (json_is_integer(json_object_get(entry, "tries_left")))
 		printf("%-13s%llu tries left, %llu done\n", "  boots",

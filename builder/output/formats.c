@@ -9,9 +9,12 @@
 
 const struct output_format *const output_formats[] = {
 	&format_raw,
+	&format_raw_zst,
+	&format_bmap,
 	&format_qcow2,
 	&format_qcow2_zlib,
 	&format_vhd,
+	&format_vmdk,
 	NULL,
 };
 

@@ -10,6 +10,8 @@
 #include "output/output.h"
 
 extern const struct output_format format_raw, format_qcow2, format_qcow2_zlib, format_vhd;
+extern const struct output_format format_vmdk;
+extern const struct output_format format_raw_zst, format_bmap;
 
 /* qcow2 v2 or v3 (QEMU docs/interop/qcow2.txt), zlib or zstd clusters; struct output_format.read. */
 struct image *qcow2_read(int fd, const char *path, struct err *err);
@@ -20,7 +22,14 @@ bool vhd_is(const uint8_t *head, const uint8_t *tail);
 /* Fixed VHD (Microsoft's specification 1.0); others are refused. struct output_format.read. */
 struct image *vhd_read(int fd, const char *path, struct err *err);
 
+/* zstd frames (RFC 8878) that are small enough to be read alone: with a seek table, or with headers that tell
+ * their size; struct output_format.read. */
+struct image *zst_read(int fd, const char *path, struct err *err);
+
 /* A file or block device, byte by byte; struct output_format.read. */
 struct image *raw_read(int fd, const char *path, struct err *err);
+
+/* Sparse VMDK extents (VMware Virtual Disk Format 5.0), compressed or not; struct output_format.read. */
+struct image *vmdk_read(int fd, const char *path, struct err *err);
 
 #endif

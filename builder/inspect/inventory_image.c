@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening what is to be compared: tells disk images, bare file systems, manifests and locks apart by
+ * their content, and reads what a disk holds beside its root: boot entries, the ESP, partitions.
+ */
+#include "inspect/inventory_parts.h"
+
+#include "base/fd.h"
+#include "base/path.h"
+#include "disk/fatread.h"
+#include "disk/gpt.h"
+#include "disk/slice.h"
+#include "inspect/inspect.h"
+#include "output/image.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define JSON_MAX ((size_t)64 << 20)
+#define ESP_NAME "ESP:"
+#define ESP_DEPTH 16
+#define ESP_PIECE ((size_t)1 << 20)
+
+static int set_text(struct inventory *inv, const char *category, const char *name, const char *text,
+		    struct err *err)
+{
+	return text ? inventory_set(inv, category, name, json_string(text), err) : 0;
+}
+
+/* The words of the command line but the root hash, which is a fact of its own. */
+static int add_cmdline(struct inventory *inv, const char *cmdline, struct err *err)
+{
+	CLEANUP_FREE char *words = mem_strdup(cmdline);
+	CLEANUP(str_free) struct str order = {0};
+	char *save = NULL;
+
+	inventory_category(inv, "cmdline");
+	for (char *word = strtok_r(words, " \t\n", &save); word;
+	     word = strtok_r(NULL, " \t\n", &save)) {
+		if (str_has_prefix(word, "roothash="))
+			continue;
+		str_addf(&order, "%s%s", order.len ? " " : "", word);
+		if (inventory_set(inv, "cmdline", word, json_true(), err) < 0)
+			return -1;
+	}
+	inv->cmdline = str_steal(&order);
+	return 0;
+}
+
+static int add_partition(struct inventory *inv, const json_t *p, struct err *err)
+{
+	const char *type = json_member_string(p, "type");
+	const json_t *used = json_object_get(p, "used");
+	CLEANUP_FREE char *name = mem_strdup(type ? type : "?"), *used_name = NULL;
+	json_t *row;
+
+	/* Of several with one type all but the first have their number in the name. */
+	if (json_object_get(inventory_category(inv, "partitions"), name)) {
+		free(name);
+		name = mem_printf("%s %lld", type ? type : "?",
+				  (long long)json_integer_value(json_object_get(p, "number")));
+	}
+	row = json_object();
+	json_object_set(row, "number", json_object_get(p, "number"));
+	json_object_set(row, "size", json_object_get(p, "size"));
+	if (inventory_set(inv, "partitions", name, row, err) < 0)
+		return -1;
+	used_name = mem_printf("%s used", name);
+	return json_is_integer(used) ? inventory_set(inv, "sizes", used_name,
+						     json_integer(json_integer_value(used)), err)
+				     : 0;
+}
+
+/* What `ingot inspect` finds. *ret_root is the number of the root's partition, 0: not known. */
+static int add_disk(struct inventory *inv, const json_t *image, json_int_t *ret_root,
+		    struct err *err)
+{
+	const json_t *entries = json_object_get(image, "entries"), *best = NULL, *item;
+	CLEANUP_FREE char *file = mem_printf("file %s", json_member_string(image, "format"));
+	size_t i;
+
+	json_array_foreach(json_object_get(json_object_get(image, "table"), "partitions"), i, item)
+	{
+		if (add_partition(inv, item, err) < 0)
+			return -1;
+	}
+	json_array_foreach(entries, i, item)
+	{
+		if (!best || (json_is_integer(json_object_get(item, "root")) &&
+			      !json_is_integer(json_object_get(best, "root"))))
+			best = item;
+	}
+	*ret_root = json_integer_value(json_object_get(best, "root"));
+	if (set_text(inv, "image", "root_hash", json_member_string(image, "root_hash"), err) < 0 ||
+	    set_text(inv, "image", "kernel", json_member_string(image, "kernel"), err) < 0 ||
+	    inventory_set(inv, "sizes", "disk", json_incref(json_object_get(image, "size")), err) <
+		    0 ||
+	    inventory_set(inv, "sizes", file, json_incref(json_object_get(image, "bytes")), err) <
+		    0)
+		return -1;
+	return best && json_member_string(best, "cmdline")
+		       ? add_cmdline(inv, json_member_string(best, "cmdline"), err)
+		       : 0;
+}
+
+static int hash_image(struct image *file, struct digest *ret, struct err *err)
+{
+	CLEANUP_FREE char *bytes = mem_alloc(ESP_PIECE);
+	struct digest_ctx *ctx = digest_start();
+	uint64_t n;
+
+	for (uint64_t at = 0; at < file->size; at += n) {
+		n = file->size - at < ESP_PIECE ? file->size - at : ESP_PIECE;
+		if (file->pread(file, bytes, n, at, err) < 0) {
+			digest_ctx_free(ctx);
+			return -1;
+		}
+		digest_add(ctx, bytes, n);
+	}
+	digest_finish(ctx, ret);
+	return 0;
+}
+
+static int add_esp_file(struct inventory *inv, struct fatread *fat, const char *path,
+			const struct fatread_entry *entry, struct err *err)
+{
+	CLEANUP_FREE char *name = mem_printf(ESP_NAME "/%s", path);
+	struct inventory_file file = {.path = name, .mode = S_IFDIR | 0755};
+	CLEANUP(image_close) struct image *content = NULL;
+	struct digest digest;
+
+	if (!entry->is_folder) {
+		content = fatread_open_file(fat, path, err);
+		if (!content || hash_image(content, &digest, err) < 0)
+			return -1;
+		file.mode = S_IFREG | 0755;
+		file.size = content->size;
+		file.digest = &digest;
+	}
+	return inventory_add(inv, &file, err);
+}
+
+static int add_esp_folder(struct inventory *inv, struct fatread *fat, const char *folder,
+			  unsigned depth, struct err *err)
+{
+	CLEANUP_FREE struct fatread_entry *items = NULL;
+	size_t count;
+
+	if (depth > ESP_DEPTH)
+		return err_set(err, ERR_VERIFY,
+			       "cannot read the ESP of '%s': too many folders "
+			       "in each other",
+			       inv->name);
+	if (fatread_list(fat, folder, &items, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		CLEANUP_FREE char *path =
+			mem_printf("%s%s%s", folder, *folder ? "/" : "", items[i].name);
+
+		if (add_esp_file(inv, fat, path, &items[i], err) < 0 ||
+		    (items[i].is_folder && add_esp_folder(inv, fat, path, depth + 1, err) < 0))
+			return -1;
+	}
+	return 0;
+}
+
+static bool is_type(const struct gpt_partition *p, const char *name)
+{
+	const struct gpt_type *type = gpt_type_of(&p->type);
+
+	return type && strcmp(type->name, name) == 0;
+}
+
+/* Files of the ESP are named "ESP:/EFI/...", so that they are never taken for those of the root. */
+static int add_esp(struct inventory *inv, const struct gpt *gpt, struct err *err)
+{
+	for (size_t i = 0; i < gpt->count; i++) {
+		const struct gpt_partition *p = &gpt->items[i];
+		CLEANUP(image_close) struct image *part = NULL;
+		CLEANUP(fatread_cleanup) struct fatread *fat = NULL;
+
+		if (!is_type(p, "esp"))
+			continue;
+		part = slice_open(inv->image, p->offset, p->size, "ESP", err);
+		fat = part ? fatread_open(part, err) : NULL;
+		return fat ? add_esp_folder(inv, fat, "", 0, err) : -1;
+	}
+	return 0;
+}
+
+static bool is_squashfs(struct image *image, uint64_t offset)
+{
+	char magic[4];
+
+	return image->size >= offset && image->size - offset >= sizeof(magic) &&
+	       image->pread(image, magic, sizeof(magic), offset, NULL) == 0 &&
+	       memcmp(magic, "hsqs", 4) == 0;
+}
+
+/* The partition that the boot entry means, else the first root that is a squashfs. */
+static const struct gpt_partition *find_root(const struct inventory *inv, const struct gpt *gpt,
+					     json_int_t number)
+{
+	for (size_t i = 0; i < gpt->count; i++) {
+		const struct gpt_partition *p = &gpt->items[i];
+
+		if (number ? p->number == number
+			   : is_type(p, "root") && is_squashfs(inv->image, p->offset))
+			return p;
+	}
+	return NULL;
+}
+
+static int read_disk(struct inventory *inv, const char *path, struct gpt *gpt, struct err *err)
+{
+	CLEANUP_JSON json_t *image = inspect_image(path, false, err);
+	const struct gpt_partition *root;
+	json_int_t number = 0;
+
+	if (!image || add_disk(inv, image, &number, err) < 0 ||
+	    gpt_read(inv->image, gpt, err) < 0 || add_esp(inv, gpt, err) < 0)
+		return -1;
+	root = find_root(inv, gpt, number);
+	if (!root) {
+		err_set(err, ERR_VERIFY,
+			"cannot compare '%s': it has no root file system that "
+			"can be read",
+			path);
+		return err_hint(err, "it must be an image that ingot made");
+	}
+	inv->tree_offset = root->offset;
+	inv->tree_size = root->size;
+	return inventory_read_tree(inv, err);
+}
+
+static int read_image(struct inventory *inv, const char *path, struct err *err)
+{
+	struct gpt gpt = {0};
+	int result;
+
+	inv->image = image_open(path, err);
+	if (!inv->image)
+		return -1;
+	if (is_squashfs(inv->image, 0)) {
+		inv->tree_size = inv->image->size;
+		if (inventory_read_tree(inv, err) < 0)
+			return -1;
+		return inventory_set(inv, "sizes", "file squashfs",
+				     json_integer((json_int_t)inv->tree_size), err);
+	}
+	result = read_disk(inv, path, &gpt, err);
+	gpt_free(&gpt);
+	return result;
+}
+
+/* True when the file begins as JSON does. */
+static bool is_json(const char *path)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char head[64];
+	ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof(head));
+	ssize_t i = 0;
+
+	while (i < n && isspace((unsigned char)head[i]))
+		i++;
+	return i < n && head[i] == '{';
+}
+
+static int read_json(struct inventory *inv, const char *path, struct err *err)
+{
+	CLEANUP(str_free) struct str text = {0};
+
+	if (fd_read_file(path, JSON_MAX, &text, err) < 0)
+		return -1;
+	return inventory_read_json(inv, text.data ? text.data : "", text.len, err);
+}
+
+static int read_any(struct inventory *inv, struct err *err)
+{
+	CLEANUP_FREE char *manifest = NULL;
+	struct stat st;
+
+	if (stat(inv->name, &st) == 0 && S_ISDIR(st.st_mode)) {
+		manifest = path_join(inv->name, "manifest.json");
+		return read_json(inv, manifest, err);
+	}
+	return is_json(inv->name) ? read_json(inv, inv->name, err)
+				  : read_image(inv, inv->name, err);
+}
+
+struct inventory *inventory_open(const char *path, struct err *err)
+{
+	struct inventory *inv = inventory_begin(path, "image");
+
+	if (read_any(inv, err) == 0 && inventory_finish(inv, err) == 0)
+		return inv;
+	inventory_free(inv);
+	return NULL;
+}
