@@ -11,8 +11,8 @@
 #include <string.h>
 
 const struct output_format *const output_formats[] = {
-	&format_raw,        &format_raw_zst, &format_bmap, &format_qcow2,
-	&format_qcow2_zlib, &format_vhd,     &format_vmdk, NULL,
+	&format_raw, &format_raw_zst, &format_bmap, &format_qcow2, &format_qcow2_zlib,
+	&format_vhd, &format_vmdk,    &format_ova,  &format_gcp,   NULL,
 };
 
 const struct output_format *output_format_find(const char *name)
