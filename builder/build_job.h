@@ -57,6 +57,10 @@ int build_formats(const struct job *job, struct strv *ret, struct err *err);
 /* Key of the package step: distribution, packages, repositories, hooks. */
 int build_packages_key(struct job *job, struct cache_key *key, struct err *err);
 
+/* Takes the files of the profile's base.image, if it has one, into the cache, and checks that the system on
+ * it is what the profile says. Starts libguestfs' appliance when the cache does not have them. */
+int build_base(struct job *job, struct log_step *step, struct err *err);
+
 /* Runs the package manager; needs network, unless everything is cached, and root or subordinate ids. */
 int build_packages_run(struct job *job, const char *dir, struct log_step *progress,
 		       struct err *err);

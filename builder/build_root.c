@@ -39,6 +39,8 @@ int build_packages_run(struct job *job, const char *dir, struct log_step *progre
 		return err_hint(err,
 				"'ingot plan' says what changed; build once without --offline");
 	}
+	if (build_base(job, progress, err) < 0)
+		return -1;
 	return packages_build(job->cache, job->profile, &job->repos, NULL, job->options->data, dir,
 			      progress, err);
 }
