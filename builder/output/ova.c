@@ -14,6 +14,7 @@
 #include "output/sinkfile.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SUFFIX ".ova"

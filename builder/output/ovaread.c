@@ -11,6 +11,7 @@
 #include "output/formats.h"
 #include "output/vmdk_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
