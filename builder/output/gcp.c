@@ -2,8 +2,9 @@
 /*
  * Google Cloud's images: NAME.tar.gz with one member, disk.raw, as a sparse file of old GNU format. The
  * data are the grains that other formats have too, one behind the other. The map of the holes stands
- * before them but is known last: room for the largest one is left, and what it does not need is filled
- * with empty blocks of deflate, 24 bytes for 128 KiB of data at most.
+ * before them but is known last: there is room for the largest that a disk of the size can have, and what
+ * is left of it is filled with empty blocks of deflate. Holes are whole chunks, so that this is little (12
+ * bytes for 1 MiB of disk) and depends on the content alone.
  */
 #include "output/formats.h"
 
@@ -12,6 +13,7 @@
 #include "base/size.h"
 #include "disk/endian.h"
 #include "output/bigendian.h"
+#include "output/compress.h"
 #include "output/oldtar.h"
 #include "output/sinkfile.h"
 
@@ -32,15 +34,16 @@ struct gcp {
 	int fd;
 	char *path;
 	bool no_sync;
-	uint64_t size;      /* of the disk */
-	uint64_t *data;     /* a bit for each cluster: it is not all zero */
-	uint64_t words;     /* of data */
-	uint64_t data_len;  /* bytes that these clusters have */
-	uint32_t crc;       /* of their bytes */
-	z_crc_t cluster_op; /* moves a CRC over one cluster */
-	uint64_t reserved;  /* bytes of the file before the data */
-	uint64_t next;      /* where the next grain goes */
-	uint64_t flushed;   /* bytes that the kernel was told to write out */
+	uint64_t chunks;          /* of the disk */
+	uint64_t *data;           /* a bit for each chunk: it is not all zero */
+	uint64_t data_len;        /* bytes that these chunks have */
+	uint32_t crc;             /* of their bytes */
+	z_crc_t cluster_op;       /* moves a CRC over one cluster */
+	uint64_t reserved;        /* bytes of the file before the data */
+	uint64_t next;            /* where the next grain goes */
+	uint64_t flushed;         /* bytes that the kernel was told to write out */
+	struct output_grain zero; /* for zeros in a chunk that is not all zero */
+	uint8_t zero_bytes[COMPRESS_GRAIN_MAX];
 };
 
 /* The tar header with its map, on its way into stored blocks. */
@@ -51,7 +54,7 @@ struct head {
 	uint64_t at;     /* where block goes */
 	uint64_t total;  /* bytes of tar so far, without block */
 	uint32_t crc;    /* of them */
-	uint64_t cursor; /* cluster from which on the map goes on */
+	uint64_t cursor; /* chunk from which on the map goes on */
 };
 
 static uint64_t head_size(uint64_t entries)
@@ -61,40 +64,35 @@ static uint64_t head_size(uint64_t entries)
 	return OLDTAR_BLOCK * (1 + (more + OLDTAR_BLOCK_ENTRIES - 1) / OLDTAR_BLOCK_ENTRIES);
 }
 
-/* The most entries that the map can have: every second cluster of what regions cover, and the end. */
-static uint64_t entries_max(const struct region_list *disk)
+static void make_zero_grain(struct gcp *gcp)
 {
-	uint64_t entries = 1, from = 0, to = 0;
+	CLEANUP_FREE uint8_t *zeros = mem_alloc(OUTPUT_CLUSTER);
+	struct compressor *compressor = compressor_new(COMPRESS_DEFLATE);
 
-	for (size_t i = 0; i < disk->count; i++) {
-		const struct region *r = &disk->items[i];
-		uint64_t first = r->offset / OUTPUT_CLUSTER;
-
-		if (r->length == 0)
-			continue;
-		if (first > to) {
-			entries += (to - from + 1) / 2;
-			from = first;
-		}
-		to = (r->offset + r->length + OUTPUT_CLUSTER - 1) / OUTPUT_CLUSTER;
-	}
-	return entries + (to - from + 1) / 2;
+	gcp->zero.bytes = gcp->zero_bytes;
+	gcp->zero.len = (uint32_t)compressor_run(compressor, zeros, gcp->zero_bytes,
+						 sizeof(gcp->zero_bytes));
+	compress_checksums(zeros, &gcp->zero.crc32, &gcp->zero.adler32);
+	compressor_free(compressor);
 }
 
 static struct output_sink *gcp_open(int fd, const char *path, const struct region_list *disk,
 				    const struct output_options *options, struct err *err)
 {
-	uint64_t head = head_size(entries_max(disk));
 	struct gcp *gcp = mem_alloc(sizeof(*gcp));
+	uint64_t head;
 
 	(void)err;
 	gcp->fd = fd;
 	gcp->path = mem_strdup(path);
 	gcp->no_sync = options->no_sync;
-	gcp->size = disk->size;
-	gcp->words = (disk->size / OUTPUT_CLUSTER + WORD_BITS) / WORD_BITS;
-	gcp->data = mem_alloc_array(gcp->words, sizeof(*gcp->data));
+	gcp->chunks = disk->size / OUTPUT_CHUNK;
+	/* With one bit more, which stays clear. */
+	gcp->data = mem_alloc_array(gcp->chunks / WORD_BITS + 1, sizeof(*gcp->data));
 	gcp->cluster_op = (z_crc_t)crc32_combine_gen(OUTPUT_CLUSTER);
+	make_zero_grain(gcp);
+	/* At most every second chunk has an entry, and so has the end. */
+	head = head_size((gcp->chunks + 1) / 2 + 1);
 	gcp->reserved =
 		GZIP_HEADER + head + STORED_HEADER * ((head + STORED - 1) / STORED) + PADDING_MIN;
 	gcp->next = gcp->reserved;
@@ -105,32 +103,31 @@ static int gcp_write(struct output_sink *sink, const struct output_chunk *chunk,
 		     struct err *err)
 {
 	struct gcp *gcp = (struct gcp *)sink;
-	uint64_t first = chunk->offset / OUTPUT_CLUSTER;
+	uint64_t number = chunk->offset / OUTPUT_CHUNK;
 
 	(void)prepared;
-	for (size_t i = 0; chunk->bytes && i < OUTPUT_CLUSTERS; i++) {
-		const struct output_grain *grain = &chunk->grains[i];
+	if (!chunk->bytes)
+		return 0;
+	for (size_t i = 0; i < OUTPUT_CLUSTERS; i++) {
+		const struct output_grain *grain =
+			chunk->zero & 1u << i ? &gcp->zero : &chunk->grains[i];
 
-		if (chunk->zero & 1u << i)
-			continue;
 		if (fd_pwrite(gcp->fd, grain->bytes, grain->len, gcp->next, gcp->path, err) < 0)
 			return -1;
 		gcp->next += grain->len;
 		gcp->crc = (uint32_t)crc32_combine_op(gcp->crc, grain->crc32, gcp->cluster_op);
-		gcp->data[(first + i) / WORD_BITS] |= (uint64_t)1 << (first + i) % WORD_BITS;
-		gcp->data_len += OUTPUT_CLUSTER;
 	}
+	gcp->data[number / WORD_BITS] |= (uint64_t)1 << number % WORD_BITS;
+	gcp->data_len += OUTPUT_CHUNK;
 	if (!gcp->no_sync)
 		sinkfile_hint(gcp->fd, &gcp->flushed, gcp->next);
 	return 0;
 }
 
-/* The first cluster from at on that has data (or has none); the bit behind the last one is clear. */
+/* The first chunk from at on that has data (or has none), or the end. */
 static uint64_t find(const struct gcp *gcp, uint64_t at, bool data)
 {
-	uint64_t end = gcp->size / OUTPUT_CLUSTER;
-
-	while (at < end) {
+	while (at < gcp->chunks) {
 		uint64_t word = gcp->data[at / WORD_BITS];
 
 		word = (data ? word : ~word) >> at % WORD_BITS;
@@ -138,7 +135,7 @@ static uint64_t find(const struct gcp *gcp, uint64_t at, bool data)
 			return at + (uint64_t)__builtin_ctzll(word);
 		at = (at / WORD_BITS + 1) * WORD_BITS;
 	}
-	return end;
+	return gcp->chunks;
 }
 
 /* The next entry of the map; false when there is none. A disk that ends in a hole has an entry of no
@@ -148,12 +145,12 @@ static bool next_entry(const struct gcp *gcp, uint64_t *cursor, uint64_t *ret_of
 {
 	uint64_t from, to;
 
-	if (*cursor == gcp->size / OUTPUT_CLUSTER)
+	if (*cursor == gcp->chunks)
 		return false;
 	from = find(gcp, *cursor, true);
 	to = find(gcp, from, false);
-	*ret_offset = from * OUTPUT_CLUSTER;
-	*ret_len = (to - from) * OUTPUT_CLUSTER;
+	*ret_offset = from * OUTPUT_CHUNK;
+	*ret_len = (to - from) * OUTPUT_CHUNK;
 	*cursor = to;
 	return true;
 }
@@ -196,7 +193,7 @@ static void put_header(struct head *head, uint8_t *h, bool extended)
 	put_text(h + OLDTAR_AT_MAGIC, "ustar  ", 7);
 	put_entries(head, h + OLDTAR_AT_MAP, OLDTAR_HEADER_ENTRIES);
 	h[OLDTAR_AT_EXTENDED] = extended;
-	put_number(h + OLDTAR_AT_REALSIZE, 12, head->gcp->size);
+	put_number(h + OLDTAR_AT_REALSIZE, 12, head->gcp->chunks * OUTPUT_CHUNK);
 
 	memset(h + OLDTAR_AT_CHECKSUM, ' ', 8);
 	for (size_t i = 0; i < OLDTAR_BLOCK; i++)
