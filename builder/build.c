@@ -41,6 +41,8 @@ static void job_free(struct job *job)
 	packages_repositories_free(&job->repos);
 	profile_free(job->profile);
 	json_decref(job->manifest);
+	lock_free(&job->lock);
+	free(job->lock_file);
 	free(job->out);
 }
 
@@ -78,6 +80,14 @@ static int make_keys(struct job *job, struct err *err)
 	return 0;
 }
 
+static int open_repositories(struct job *job, struct err *err)
+{
+	if (job->options->locked)
+		return build_lock_open(job, err);
+	return packages_repositories(job->cache, job->profile, job->options->offline, &job->repos,
+				     err);
+}
+
 /* Loads and checks every profile before anything runs, so that a typo in the second does not cost the
  * time of the first. */
 static int build_open(const struct build_options *options, struct build *build, struct err *err)
@@ -90,6 +100,8 @@ static int build_open(const struct build_options *options, struct build *build, 
 		return -1;
 	while (options->profiles[count])
 		count++;
+	if (options->lock && count > 1)
+		return err_set(err, ERR_USAGE, "one lock cannot be that of %zu profiles", count);
 	build->jobs = mem_alloc_array(count, sizeof(*build->jobs));
 	for (; build->count < count; build->count++) {
 		struct job *job = &build->jobs[build->count];
@@ -115,8 +127,7 @@ static int build_open(const struct build_options *options, struct build *build, 
 		struct job *job = &build->jobs[i];
 
 		job->cache = build->cache;
-		if (packages_repositories(build->cache, job->profile, options->offline, &job->repos,
-					  err) < 0)
+		if (open_repositories(job, err) < 0)
 			return err_wrap(err, "profile '%s'", job->profile->name);
 		job->epoch = epoch_set ? epoch : job->repos.epoch;
 		if (make_keys(job, err) < 0)
@@ -192,25 +203,39 @@ static bool discard_damaged(struct job *job)
  * is no reason to build again. */
 static int run_steps(struct job *job, struct err *err)
 {
-	size_t first = build_steps[STEP_IMAGES].done(job) ? STEP_IMAGES : 0;
+	bool there = build_steps[STEP_IMAGES].done(job) && build_lock_is_named(job);
 
-	for (size_t i = first; i < STEP_COUNT; i++)
+	for (size_t i = there ? STEP_IMAGES : 0; i < STEP_COUNT; i++) {
 		if (run_step(job, i, err) < 0)
 			return -1;
+		if (i == STEP_PACKAGES && build_lock_check(job, err) < 0)
+			return -1;
+	}
 	return 0;
 }
 
-static int run_job(struct job *job, struct err *err)
+static int run_packages(struct job *job, struct err *err)
 {
-	int r = run_steps(job, err);
+	return run_step(job, STEP_PACKAGES, err) < 0 ? -1 : build_open_layer(job, err);
+}
+
+static int run_checked(struct job *job, int (*run)(struct job *job, struct err *err),
+		       struct err *err)
+{
+	int r = run(job, err);
 
 	/* A disk that lost bits is no reason to fail: what it held can be made again. Once. */
 	if (r < 0 && discard_damaged(job)) {
 		log_warn("%s; making again what was damaged", err->msg);
 		err_clear(err);
-		r = run_steps(job, err);
+		r = run(job, err);
 	}
-	if (r < 0 || build_files_sign(job, err) < 0)
+	return r;
+}
+
+static int run_job(struct job *job, struct err *err)
+{
+	if (run_checked(job, run_steps, err) < 0 || build_files_sign(job, err) < 0)
 		return -1;
 	log_event("built", json_pack("{s:s, s:O}", "profile", job->profile->name, "manifest",
 				     job->manifest));
@@ -236,6 +261,29 @@ int build_run(const struct build_options *options, json_t **ret_manifests, struc
 		}
 	}
 	return 0;
+}
+
+int build_lock(const struct build_options *options, struct lock *ret, char **ret_file,
+	       struct err *err)
+{
+	CLEANUP(build_close) struct build build = {0};
+
+	*ret_file = NULL;
+	if (build_open(options, &build, err) < 0 ||
+	    run_checked(&build.jobs[0], run_packages, err) < 0)
+		return -1;
+	build_lock_take(&build.jobs[0], ret);
+	*ret_file = lock_path(build.jobs[0].profile->source);
+	return 0;
+}
+
+/* What a lock says is checked as far as the cache tells. */
+static int plan_lock(struct job *job, struct err *err)
+{
+	if (job->has_lock)
+		job->dirs[STEP_PACKAGES] = cache_find(job->cache, build_steps[STEP_PACKAGES].name,
+						      &job->digests[STEP_PACKAGES]);
+	return job->dirs[STEP_PACKAGES] ? build_lock_check(job, err) : 0;
 }
 
 static json_t *plan_row(struct job *job, size_t i, bool needed)
@@ -273,12 +321,16 @@ json_t *build_plan(const struct build_options *options, struct err *err)
 
 	if (build_open(options, &build, err) < 0)
 		return NULL;
+	for (size_t k = 0; k < build.count; k++)
+		if (plan_lock(&build.jobs[k], err) < 0)
+			return NULL;
 	plan = json_array();
 	for (size_t k = 0; k < build.count; k++) {
-		bool needed = !build_steps[STEP_IMAGES].done(&build.jobs[k]);
+		struct job *job = &build.jobs[k];
+		bool needed = !build_steps[STEP_IMAGES].done(job) || !build_lock_is_named(job);
 
 		for (size_t i = 0; i < STEP_COUNT; i++)
-			json_array_append_new(plan, plan_row(&build.jobs[k], i, needed));
+			json_array_append_new(plan, plan_row(job, i, needed));
 	}
 	return plan;
 }

@@ -5,6 +5,7 @@
 #ifndef INGOT_BUILD_H
 #define INGOT_BUILD_H
 
+#include "attest/lock.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/sign.h"
@@ -23,7 +24,9 @@ struct build_options {
 	const char *programs;          /* folder with ingot-agent and ingot-initrd */
 	const struct sign_key *signer; /* signs sums and provenance; NULL: nobody does */
 	unsigned jobs;
-	bool offline; /* never ask a repository; use what the cache holds */
+	bool offline;     /* never ask a repository; use what the cache holds */
+	bool locked;      /* fail unless everything is as the profile's lock says */
+	const char *lock; /* that lock, or NULL: PROFILE.lock beside the profile */
 };
 
 /* Builds every profile; what they share is built once. Results are OUT/NAME/manifest.json and the images
@@ -35,5 +38,11 @@ int build_run(const struct build_options *options, json_t **ret_manifests, struc
 /* Says what build_run would do: an array of {profile, step, key, cached, why, inputs}. Changes nothing
  * but the cache's record of repositories. Caller decrefs. */
 json_t *build_plan(const struct build_options *options, struct err *err);
+
+/* Makes the lock of the first profile of options from what the repositories have now: its packages are
+ * installed, unless the cache has them. *ret_file is where the lock belongs; caller frees it, and the
+ * lock with lock_free. Blocks for minutes when packages have to be installed. */
+int build_lock(const struct build_options *options, struct lock *ret, char **ret_file,
+	       struct err *err);
 
 #endif

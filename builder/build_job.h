@@ -5,6 +5,7 @@
 #ifndef INGOT_BUILD_JOB_H
 #define INGOT_BUILD_JOB_H
 
+#include "attest/lock.h"
 #include "base/log.h"
 #include "build.h"
 #include "cache/cache.h"
@@ -30,6 +31,10 @@ struct job {
 	struct digest disk_digest; /* of the images' inputs without those of the manifest only */
 	json_t *manifest;          /* once the images are there */
 	bool found;                /* set by run: another build has done it meanwhile */
+	bool has_lock;             /* built by a lock: nothing may differ from it */
+	struct lock lock;
+	char *lock_file;           /* its path */
+	struct digest lock_digest; /* SHA-256 of the file */
 };
 
 struct step {
@@ -47,6 +52,24 @@ struct step {
 /* The steps in order; STEP_COUNT rows. */
 extern const struct step build_steps[];
 
+/* Reads the lock of the job (build_options.lock, else beside the profile), checks that it is for the profile,
+ * its base and its packages, and fills job->repos with the state that it records: nobody is asked.
+ * ERR_VERIFY with a hint when it does not fit. */
+int build_lock_open(struct job *job, struct err *err);
+
+/* Checks that the package layer is what the lock says; opens it. Without a lock nothing is done. */
+int build_lock_check(struct job *job, struct err *err);
+
+/* True when the manifest of the job names its lock (or it has none): then what it describes was
+ * checked. */
+bool build_lock_is_named(const struct job *job);
+
+/* Names the lock in an error of the package step that it caused, with a hint. Returns -1. */
+int build_lock_explain(const struct job *job, struct err *err);
+
+/* Makes the lock of a job whose layer is open. Free with lock_free. */
+void build_lock_take(const struct job *job, struct lock *ret);
+
 /* Opens the package layer of the job if it is not open. Its step must be done. */
 int build_open_layer(struct job *job, struct err *err);
 
@@ -56,6 +79,10 @@ int build_formats(const struct job *job, struct strv *ret, struct err *err);
 
 /* Key of the package step: distribution, packages, repositories, hooks. */
 int build_packages_key(struct job *job, struct cache_key *key, struct err *err);
+
+/* Takes the files of the profile's base.image, if it has one, into the cache, and checks that the system on
+ * it is what the profile says. Starts libguestfs' appliance when the cache does not have them. */
+int build_base(struct job *job, struct log_step *step, struct err *err);
 
 /* Runs the package manager; needs network, unless everything is cached, and root or subordinate ids. */
 int build_packages_run(struct job *job, const char *dir, struct log_step *progress,

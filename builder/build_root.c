@@ -33,14 +33,20 @@ int build_packages_key(struct job *job, struct cache_key *key, struct err *err)
 
 int build_packages_run(struct job *job, const char *dir, struct log_step *progress, struct err *err)
 {
+	const struct packages_pins pins = {job->lock.packages, job->lock.build_packages};
+
 	if (job->options->offline) {
 		err_set(err, ERR_NETWORK,
 			"cannot work offline: the cache does not have the packages of this profile");
 		return err_hint(err,
 				"'ingot plan' says what changed; build once without --offline");
 	}
-	return packages_build(job->cache, job->profile, &job->repos, NULL, job->options->data, dir,
-			      progress, err);
+	if (build_base(job, progress, err) < 0)
+		return -1;
+	if (packages_build(job->cache, job->profile, &job->repos, job->has_lock ? &pins : NULL,
+			   job->options->data, dir, progress, err) < 0)
+		return build_lock_explain(job, err);
+	return 0;
 }
 
 int build_open_layer(struct job *job, struct err *err)

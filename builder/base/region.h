@@ -9,11 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct image;
+
 struct region {
 	uint64_t offset, length; /* bytes on the disk; regions are sorted and do not overlap */
-	const void *bytes;       /* the content, or NULL when it is in fd; borrowed */
-	int fd;                  /* open for reading when bytes is NULL; borrowed */
-	uint64_t source_offset;  /* bytes from the start of the file in fd */
+	const void *bytes;       /* the content, or NULL when it is in fd or image; borrowed */
+	int fd;                  /* open for reading when bytes and image are NULL; borrowed */
+	struct image *image;     /* the content; only output/ reads such regions; borrowed */
+	uint64_t source_offset;  /* bytes from the start of the file in fd, or of the image */
 	const char *name;        /* "gpt", "esp", "root", ...; borrowed */
 };
 

@@ -397,7 +397,8 @@ const struct cli_verb cli_diff = {
 		"A and B are disk images in any format that ingot reads, a squashfs, manifest.json or a\n"
 		"folder with one, or a lock; they need not be of one kind. No root is needed. Categories,\n"
 		"what matters most first: image, setuid, ports, units, users, cmdline, sysctl, packages,\n"
-		"containers, keys, partitions, sizes, files. Times of files and hard links are not compared.\n"
+		"build_packages, containers, repositories, keys, partitions, sizes, files. Times of files\n"
+		"and hard links are not compared.\n"
 		"Exit code 0 also when they differ, unless --exit-code is given. With --json one event \"diff\".",
 	.options = options,
 	.operands_min = 2,

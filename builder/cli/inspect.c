@@ -8,9 +8,10 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/text.h"
-#include "inspect/inspect.h"
+#include "inspect/inspect_guest.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct cli_option options[] = {
 	{"verify", 0, NULL, "read the root file system and check it against its root hash"},
@@ -20,6 +21,13 @@ static const struct cli_option options[] = {
 static uint64_t number(const json_t *object, const char *key)
 {
 	return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+/* At least width characters of text out of the image. */
+static void print_padded(const char *text, int width)
+{
+	text_print(text);
+	printf("%*s", width > (int)strlen(text) ? width - (int)strlen(text) : 1, "");
 }
 
 static void print_line(const char *name, const char *value)
@@ -93,6 +101,39 @@ static void print_entry(const json_t *entry)
 	print_line("  cmdline", json_member_string(entry, "cmdline"));
 }
 
+/* What libguestfs found: partitions when they are in no GPT, then file systems. */
+static void print_guest(const json_t *image)
+{
+	const json_t *guest = json_object_get(image, "guest"), *row;
+	char offset[16], size[16];
+	size_t i;
+
+	if (!json_is_object(json_object_get(image, "table")) &&
+	    json_array_size(json_object_get(guest, "partitions"))) {
+		printf("\n%3s  %10s %10s\n", "#", "OFFSET", "SIZE");
+		json_array_foreach(json_object_get(guest, "partitions"), i, row)
+		{
+			printf("%3lld  %10s %10s\n", (long long)number(row, "number"),
+			       size_format(number(row, "offset"), offset),
+			       size_format(number(row, "size"), size));
+		}
+	}
+	if (!json_array_size(json_object_get(guest, "filesystems")))
+		return;
+	printf("\n%-36s %-8s %10s  %s\n", "FILE SYSTEM", "TYPE", "SIZE", "MOUNTED ON");
+	json_array_foreach(json_object_get(guest, "filesystems"), i, row)
+	{
+		const char *mount = json_member_string(row, "mount");
+		bool sized = json_is_integer(json_object_get(row, "size"));
+
+		print_padded(json_member_string(row, "device"), 37);
+		print_padded(json_member_string(row, "type"), 9);
+		printf("%10s  ", sized ? size_format(number(row, "size"), size) : "-");
+		text_print(mount ? mount : "-");
+		putchar('\n');
+	}
+}
+
 static void print_image(const json_t *image)
 {
 	char size[16], bytes[16], allocated[16];
@@ -105,7 +146,9 @@ static void print_image(const json_t *image)
 	       size_format(number(image, "bytes"), bytes),
 	       size_format(number(image, "allocated"), allocated));
 	print_system(image);
-	print_partitions(json_object_get(image, "table"));
+	if (json_is_object(json_object_get(image, "table")))
+		print_partitions(json_object_get(image, "table"));
+	print_guest(image);
 	json_array_foreach(json_object_get(image, "entries"), i, item)
 	{
 		print_entry(item);
@@ -118,7 +161,7 @@ static void print_image(const json_t *image)
 
 static int run(const struct cli *cli, const struct cli_args *args, struct err *err)
 {
-	json_t *image = inspect_image(args->operands[0], cli_has(args, "verify"), err);
+	json_t *image = inspect_any(args->operands[0], cli_has(args, "verify"), err);
 
 	if (!image)
 		return -1;
@@ -135,7 +178,10 @@ const struct cli_verb cli_inspect = {
 	.name = "inspect",
 	.operands = "IMAGE",
 	.summary = "show what is in an image: partitions, root hash, system, boot entries",
-	.details = "Reads raw and qcow2 images without root. With --json one event \"image\".",
+	.details =
+		"Reads images in every format that ingot writes, without root. A disk that ingot did not make is\n"
+		"looked into by libguestfs, when that is installed: it takes half a minute. With --json one\n"
+		"event \"image\".",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,

@@ -45,5 +45,7 @@ struct build_options cli_build_options(const struct cli *cli, const struct cli_a
 		.programs = cli->programs,
 		.jobs = cli->jobs,
 		.offline = cli_has(args, "offline"),
+		.locked = cli_has(args, "locked") || cli_get(args, "lock"),
+		.lock = cli_get(args, "lock"),
 	};
 }

@@ -18,8 +18,10 @@ struct profile *cli_load_profile(const struct cli *cli, const struct cli_args *a
 #define CLI_BUILD_OPTIONS                                                                      \
 	{"output", 'o', "DIR", "where images go: DIR/NAME/ (default: out)"},                   \
 		{"set", 's', "KEY=VALUE", "override a value of the profile; may be repeated"}, \
+		{"offline", 0, NULL, "ask no repository: use what the cache holds"},           \
+		{"locked", 0, NULL, "fail unless all packages are as PROFILE.lock says"},      \
 	{                                                                                      \
-		"offline", 0, NULL, "ask no repository: use what the cache holds"              \
+		"lock", 0, "FILE", "like --locked, by this lock"                               \
 	}
 
 /* What the command line says about a build of the profiles (ended by NULL). set collects the --set

@@ -83,6 +83,14 @@ void guid_derive(const char *domain, const struct digest *digest, struct guid *r
  * GPT_ENTRIES partitions and labels that are too long or no UTF-8 are ERR_OTHER. */
 int gpt_write(const struct gpt *gpt, uint64_t disk_size, void *head, void *tail, struct err *err);
 
+/* Moves the table of a disk that grows from old_size to new_size bytes: changes head, the first GPT_HEAD_SIZE
+ * bytes of the disk (protective MBR and primary table), and writes the backup to tail, its last GPT_TAIL_SIZE
+ * bytes. *ret_found is false, and nothing changed, when there is no table. Of the old disk the first *ret_kept
+ * bytes stay, behind them was the old backup. ERR_VERIFY for a table that is damaged or has another layout
+ * than partitioners make. */
+int gpt_enlarge(void *head, uint64_t old_size, uint64_t new_size, void *tail, bool *ret_found,
+		uint64_t *ret_kept, struct err *err);
+
 /* Reads and checks the table of a disk; falls back to the backup and says so in the result. The
  * input may be hostile. ERR_VERIFY when neither copy is valid. Caller frees with gpt_free. Blocks
  * while reading. */

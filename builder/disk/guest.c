@@ -27,9 +27,10 @@
 	F(create)                                                                                  \
 	F(close)                                                                                   \
 	F(last_error)                                                                              \
-	F(set_error_handler) F(set_backend) F(set_backend_setting) F(set_network) F(set_tmpdir) F( \
-		set_autosync) F(add_drive_opts_argv) F(launch) F(blockdev_getsize64) F(part_list)  \
-		F(free_partition_list) F(part_get_parttype) F(list_filesystems) F(vfs_label)       \
+	F(set_error_handler)                                                                       \
+	F(set_backend) F(set_backend_setting) F(set_network) F(set_tmpdir) F(set_autosync)         \
+		F(add_drive_opts_argv) F(launch) F(blockdev_getsize64) F(part_list) F(             \
+			free_partition_list) F(part_get_parttype) F(list_filesystems) F(vfs_label) \
 			F(inspect_os) F(inspect_get_type) F(inspect_get_distro) F(                 \
 				inspect_get_product_name) F(inspect_get_arch)                      \
 				F(inspect_get_major_version) F(inspect_get_minor_version) F(       \

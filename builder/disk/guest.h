@@ -22,6 +22,11 @@ struct guest_request {
 	void *context; /* of consume */
 };
 
+/* Tells which format QEMU would read the image as: "raw" (also for what is no container at all), "qcow2",
+ * "vmdk", "vpc" (VHD), "vhdx" or "vdi"; static. ERR_VERIFY for one that names other files. Reads the first and
+ * the last bytes of the file. */
+int guest_format(const char *path, const char **ret_format, struct err *err);
+
 /* Starts libguestfs' appliance on an image of a format that QEMU reads (raw, qcow2, vmdk, vhd, vhdx, vdi)
  * and calls consume. The image is not changed; it is opened once, with the format that its first bytes
  * tell, and an image that names other files (backing files, external data files, extents) is ERR_VERIFY.

@@ -254,18 +254,29 @@ static void close_pipes(struct pipes *p)
 	fd_close(&p->said);
 }
 
-static int open_pipes(const struct guest_request *request, struct pipes *p, const char **ret_format,
-		      struct err *err)
+static int open_image(const char *path, int *ret_fd, const char **ret_format, struct err *err)
 {
 	struct stat st;
 
-	p->image = open(request->path, O_RDONLY | O_CLOEXEC);
-	if (p->image < 0 || fstat(p->image, &st) < 0)
-		return err_sys(err, errno, "cannot open '%s'", request->path);
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (*ret_fd < 0 || fstat(*ret_fd, &st) < 0)
+		return err_sys(err, errno, "cannot open '%s'", path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return err_set(err, ERR_USAGE, "cannot use '%s': it is no regular file",
-			       request->path);
-	if (guest_probe_format(p->image, request->path, ret_format, err) < 0)
+		return err_set(err, ERR_USAGE, "cannot use '%s': it is no regular file", path);
+	return guest_probe_format(*ret_fd, path, ret_format, err);
+}
+
+int guest_format(const char *path, const char **ret_format, struct err *err)
+{
+	CLEANUP_FD int fd = -1;
+
+	return open_image(path, &fd, ret_format, err);
+}
+
+static int open_pipes(const struct guest_request *request, struct pipes *p, const char **ret_format,
+		      struct err *err)
+{
+	if (open_image(request->path, &p->image, ret_format, err) < 0)
 		return -1;
 	p->said = memfd_create("ingot-guest", MFD_CLOEXEC);
 	if (p->said < 0 || pipe2(p->message, O_CLOEXEC) < 0 ||

@@ -11,20 +11,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Only what both sides know is compared: kinds of input tell different members or rows. */
 static const struct category {
 	const char *name;
-	/* Only what both sides know is compared: kinds of input tell different members or rows. */
 	bool common_members, common_rows;
 } categories[] = {
-	{"image", false, true},   {"setuid", false, false},    {"ports", false, false},
-	{"units", false, false},  {"users", false, false},     {"cmdline", false, false},
-	{"sysctl", false, false}, {"packages", true, false},   {"containers", true, false},
-	{"keys", false, false},   {"partitions", true, false}, {"sizes", false, true},
+	{.name = "image", .common_rows = true},
+	{.name = "setuid"},
+	{.name = "ports"},
+	{.name = "units"},
+	{.name = "users"},
+	{.name = "cmdline"},
+	{.name = "sysctl"},
+	{.name = "packages", .common_members = true},
+	{.name = "build_packages", .common_members = true},
+	{.name = "containers"},
+	{.name = "repositories"},
+	{.name = "keys"},
+	{.name = "partitions"},
+	{.name = "sizes", .common_rows = true},
 };
 
-const char *const diff_categories[] = {"image",      "setuid", "ports",    "units",      "users",
-				       "cmdline",    "sysctl", "packages", "containers", "keys",
-				       "partitions", "sizes",  "files",    NULL};
+const char *const diff_categories[] = {"image",          "setuid",     "ports",        "units",
+				       "users",          "cmdline",    "sysctl",       "packages",
+				       "build_packages", "containers", "repositories", "keys",
+				       "partitions",     "sizes",      "files",        NULL};
 
 struct job {
 	int (*work)(void *context, struct err *err);

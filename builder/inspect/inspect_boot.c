@@ -65,8 +65,7 @@ static int find_root_hash(const char *cmdline, struct digest *ret)
 	return -1;
 }
 
-/* KEY=value lines of os-release(5); quotes are taken off. */
-static json_t *parse_os_release(const char *text)
+json_t *inspect_os_release(const char *text)
 {
 	json_t *v = json_object();
 
@@ -151,7 +150,7 @@ static int add_entry(struct inspect *in, struct fatread *fat, const char *name, 
 	inspect_set(entry, "size", json_integer((json_int_t)file->size));
 	inspect_set(entry, "kernel", uname ? json_string(uname) : NULL);
 	inspect_set(entry, "cmdline", cmdline ? json_string(cmdline) : NULL);
-	inspect_set(entry, "os_release", osrel ? parse_os_release(osrel) : NULL);
+	inspect_set(entry, "os_release", osrel ? inspect_os_release(osrel) : NULL);
 	add_counters(entry, name);
 	if (add_system(in, entry, cmdline ? cmdline : "", err) < 0)
 		return -1;

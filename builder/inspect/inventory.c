@@ -140,8 +140,10 @@ static int compare_texts(const void *a, const void *b)
 
 static int sort(struct inventory *inv, struct err *err)
 {
-	qsort(inv->files, inv->count, sizeof(*inv->files), compare_files);
-	qsort(inv->texts, inv->text_count, sizeof(*inv->texts), compare_texts);
+	if (inv->count)
+		qsort(inv->files, inv->count, sizeof(*inv->files), compare_files);
+	if (inv->text_count)
+		qsort(inv->texts, inv->text_count, sizeof(*inv->texts), compare_texts);
 	inv->sorted = true;
 	for (size_t i = 1; i < inv->count; i++)
 		if (strcmp(inv->files[i - 1].path, inv->files[i].path) == 0)

@@ -85,7 +85,7 @@ const char *inventory_kind(const struct inventory *inventory);
  *   sysctl      key -> value
  *   packages    package -> {version, architecture}
  *   keys        step of the build -> key of its result in the cache (only of manifests)
- *   containers  reference -> digest (only of locks)
+ *   build_packages, containers (reference -> digest), repositories (suite -> digest): only of locks
  *   partitions  name -> {number, size}
  *   sizes       "disk", "PARTITION used", "content", "file FORMAT" -> bytes */
 const json_t *inventory_facts(const struct inventory *inventory);

@@ -7,14 +7,14 @@
 
 #include <string.h>
 
-static int bad(const struct inventory *inv, const char *what, struct err *err)
+static int bad(const struct inventory *inv, const char *member, struct err *err)
 {
-	return err_set(err, ERR_VERIFY, "cannot read '%s': its %s %s not as in a %s", inv->name,
-		       what, str_has_suffix(what, "s") ? "are" : "is", inv->kind);
+	return err_set(err, ERR_VERIFY, "cannot read '%s': its member %s is not as in a %s",
+		       inv->name, member, inv->kind);
 }
 
-static int add_package(struct inventory *inv, const json_t *item, const char *native,
-		       struct err *err)
+static int add_package(struct inventory *inv, const char *category, const json_t *item,
+		       const char *native, struct err *err)
 {
 	static const char *const members[] = {"version", "architecture", "sha256"};
 	const char *name = json_member_string(item, "name");
@@ -25,27 +25,52 @@ static int add_package(struct inventory *inv, const json_t *item, const char *na
 	json_t *row;
 
 	if (!name || !json_member_string(item, "version"))
-		return bad(inv, "packages", err);
+		return bad(inv, category, err);
 	row = json_object();
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
 		if (json_is_string(json_object_get(item, members[i])))
 			json_object_set(row, members[i], json_object_get(item, members[i]));
-	return inventory_set(inv, "packages", key, row, err);
+	return inventory_set(inv, category, key, row, err);
 }
 
-static int add_packages(struct inventory *inv, const json_t *value, struct err *err)
+/* The list of that name, with which the category is known. */
+static int add_packages(struct inventory *inv, const json_t *value, const char *category,
+			const char *native, struct err *err)
 {
-	const json_t *list = json_object_get(value, "packages"), *item;
+	const json_t *list = json_object_get(value, category), *item;
 	size_t i;
 
 	if (!list)
 		return 0;
 	if (!json_is_array(list))
-		return bad(inv, "packages", err);
-	inventory_category(inv, "packages");
+		return bad(inv, category, err);
+	inventory_category(inv, category);
 	json_array_foreach(list, i, item)
 	{
-		if (add_package(inv, item, json_member_string(value, "architecture"), err) < 0)
+		if (add_package(inv, category, item, native, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A list of objects with two texts, such as a container's reference and digest, as a category. */
+static int add_pairs(struct inventory *inv, const json_t *value, const char *category,
+		     const char *key, const char *what, struct err *err)
+{
+	const json_t *list = json_object_get(value, category), *item;
+	size_t i;
+
+	if (!list)
+		return 0;
+	inventory_category(inv, category);
+	json_array_foreach(list, i, item)
+	{
+		const char *name = json_member_string(item, key);
+		json_t *text = json_object_get(item, what);
+
+		if (!name || !json_is_string(text))
+			return bad(inv, category, err);
+		if (inventory_set(inv, category, name, json_incref(text), err) < 0)
 			return -1;
 	}
 	return 0;
@@ -123,22 +148,48 @@ static int add_artifacts(struct inventory *inv, const json_t *list, struct err *
 	return 0;
 }
 
-int inventory_read_json(struct inventory *inv, const char *text, size_t len, struct err *err)
+static int read_manifest(struct inventory *inv, const json_t *value, struct err *err)
 {
-	CLEANUP_JSON json_t *value = json_parse(text, len, inv->name, err);
-	bool manifest = json_object_get(value, "artifacts") != NULL;
+	const char *native = json_member_string(value, "architecture");
 
-	if (!value)
-		return -1;
-	inv->kind = manifest ? "manifest" : "lock";
-	if (!manifest && !json_object_get(value, "packages")) {
-		err_set(err, ERR_VERIFY, "cannot compare '%s': it is neither a manifest nor a lock",
-			inv->name);
-		return -1;
-	}
-	if (add_texts(inv, value, err) < 0 || add_packages(inv, value, err) < 0 ||
+	if (add_texts(inv, value, err) < 0 ||
+	    add_packages(inv, value, "packages", native, err) < 0 ||
 	    add_map(inv, json_object_get(value, "keys"), "keys", err) < 0 ||
 	    add_disk(inv, json_object_get(value, "disk"), err) < 0)
 		return -1;
 	return add_artifacts(inv, json_object_get(value, "artifacts"), err);
+}
+
+static int read_lock(struct inventory *inv, const json_t *value, struct err *err)
+{
+	json_t *profile = json_object_get(value, "profile");
+	json_t *native = json_object_get(json_object_get(value, "base"), "architecture");
+
+	if (!json_is_string(profile) || !json_is_string(native))
+		return bad(inv, "profile or base", err);
+	if (inventory_set(inv, "image", "name", json_incref(profile), err) < 0 ||
+	    inventory_set(inv, "image", "architecture", json_incref(native), err) < 0 ||
+	    add_packages(inv, value, "packages", json_string_value(native), err) < 0 ||
+	    add_packages(inv, value, "build_packages", json_string_value(native), err) < 0 ||
+	    add_pairs(inv, value, "repositories", "suite", "inrelease", err) < 0)
+		return -1;
+	return add_pairs(inv, value, "containers", "reference", "digest", err);
+}
+
+int inventory_read_json(struct inventory *inv, const char *text, size_t len, struct err *err)
+{
+	CLEANUP_JSON json_t *value = json_parse(text, len, inv->name, err);
+
+	if (!value)
+		return -1;
+	if (json_is_array(json_object_get(value, "artifacts"))) {
+		inv->kind = "manifest";
+		return read_manifest(inv, value, err);
+	}
+	if (json_is_integer(json_object_get(value, "lock"))) {
+		inv->kind = "lock";
+		return read_lock(inv, value, err);
+	}
+	return err_set(err, ERR_VERIFY, "cannot compare '%s': it is neither a manifest nor a lock",
+		       inv->name);
 }

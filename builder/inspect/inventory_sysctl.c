@@ -99,7 +99,8 @@ int inventory_add_sysctl(struct inventory *inv, struct err *err)
 		confs.before = confs.count;
 		result = inventory_children(inv, folders[i], take_conf, &confs, err);
 	}
-	qsort(confs.items, confs.count, sizeof(*confs.items), compare_confs);
+	if (confs.count)
+		qsort(confs.items, confs.count, sizeof(*confs.items), compare_confs);
 	for (size_t i = 0; result == 0 && i < confs.count; i++) {
 		const struct inventory_text *text = inventory_text(inv, confs.items[i].file->path);
 		const char *at = text ? text->text : "", *line;

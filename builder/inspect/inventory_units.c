@@ -253,7 +253,9 @@ static void finish_unit(json_t *rows, const char *unit, json_t *row)
 
 	if (!state) {
 		take_template(rows, unit, row);
-		state = json_object_get(row, "content") ? "static" : "missing";
+		state = json_object_get(row, "content")    ? "static"
+			: json_object_get(row, "drop_ins") ? "drop-ins only"
+							   : "missing";
 	}
 	if (linked && strcmp(state, "masked") != 0 && strcmp(state, "alias") != 0 &&
 	    strcmp(state, "missing") != 0)

@@ -10,6 +10,7 @@
 #include "base/proc.h"
 #include "layers/debs.h"
 #include "layers/dpkg.h"
+#include "layers/guestroot.h"
 #include "layers/pins.h"
 #include "layers/records.h"
 #include "tree/archive.h"
@@ -35,7 +36,7 @@ struct job {
 	const struct packages_pins *pins; /* or NULL; borrowed */
 	struct bootstrap_messages messages;
 	struct sandbox box;
-	char *program, *debs, *new_debs, *records; /* owned; also in input */
+	char *program, *debs, *new_debs, *records, *image; /* owned; also in input */
 	/* The import thread's. */
 	int pipe_fd, tar_fd;
 	struct tree *tree;
@@ -118,6 +119,39 @@ static int check_inrelease(const struct job *job, struct err *err)
 	return 0;
 }
 
+static const json_t *find_package(const json_t *list, const json_t *wanted);
+
+/* What an image brought along has no .deb that could be digested, and came from nowhere else. *ret_ours are
+ * the other rows; caller decrefs. */
+static int set_brought_apart(const struct job *job, const json_t *all, json_t **ret_ours,
+			     struct err *err)
+{
+	CLEANUP_FREE char *path = path_join(job->records, RECORDS_IMAGE_STATUS);
+	CLEANUP(str_free) struct str text = {0};
+	CLEANUP_JSON json_t *brought = NULL;
+	json_t *package;
+	size_t i;
+
+	if (job->image) {
+		if (fd_read_file(path, STATUS_MAX, &text, err) < 0)
+			return -1;
+		brought = dpkg_parse(text.data ? text.data : "", text.len, err);
+		if (!brought)
+			return -1;
+	}
+	*ret_ours = json_array();
+	json_array_foreach(all, i, package)
+	{
+		if (!find_package(brought, package)) {
+			json_array_append(*ret_ours, package);
+			continue;
+		}
+		for (size_t k = 0; k < ARRAY_SIZE(origin_fields); k++)
+			json_object_set_new(package, origin_fields[k], json_null());
+	}
+	return 0;
+}
+
 /* What was installed before the build's own packages were taken out, with digest and origin of each. */
 static json_t *list_installed(const struct job *job, struct err *err)
 {
@@ -125,14 +159,16 @@ static json_t *list_installed(const struct job *job, struct err *err)
 	CLEANUP(records_free) struct records records = {0};
 	CLEANUP(str_free) struct str text = {0};
 	CLEANUP_JSON json_t *all = NULL;
+	CLEANUP_JSON json_t *ours = NULL;
 
 	if (fd_read_file(path, STATUS_MAX, &text, err) < 0)
 		return NULL;
 	all = dpkg_parse(text.data ? text.data : "", text.len, err);
-	if (!all || debs_digest(job->new_debs, all, err) < 0 ||
-	    records_read(job->records, all, job->input.repositories, &records, err) < 0)
+	if (!all || set_brought_apart(job, all, &ours, err) < 0 ||
+	    debs_digest(job->new_debs, ours, err) < 0 ||
+	    records_read(job->records, ours, job->input.repositories, &records, err) < 0)
 		return NULL;
-	if (records_complete(&records, all, err) < 0) {
+	if (records_complete(&records, ours, err) < 0) {
 		/* apt takes a kept download of the right size as it is. */
 		debs_forget(job->debs, all);
 		err_hint(err, "the kept downloads are removed: run again");
@@ -333,6 +369,24 @@ static void free_job(struct job *job)
 	free(job->debs);
 	free(job->new_debs);
 	free(job->records);
+	free(job->image);
+}
+
+/* The image's files were put into the cache before. */
+static int find_image(struct cache *cache, struct job *job, struct err *err)
+{
+	CLEANUP_FREE char *dir = NULL;
+	struct digest key;
+
+	if (!job->input.profile->base.image)
+		return 0;
+	guestroot_key(job->input.profile, &key);
+	dir = cache_find(cache, GUESTROOT_KIND, &key);
+	if (!dir)
+		return err_set(err, ERR_OTHER, "the cache does not have the files of '%s'",
+			       job->input.profile->base.image);
+	job->input.image = job->image = path_join(dir, GUESTROOT_TAR);
+	return guestroot_check(dir, job->input.profile, err);
 }
 
 int packages_build(struct cache *cache, const struct profile *profile,
@@ -351,7 +405,8 @@ int packages_build(struct cache *cache, const struct profile *profile,
 		return -1;
 	job.tree = tree_new();
 	job.input.program = job.program = proc_find("mmdebstrap");
-	if (sandbox_open(cache, &job.box, err) < 0 || make_folders(cache, &job, err) < 0)
+	if (find_image(cache, &job, err) < 0 || sandbox_open(cache, &job.box, err) < 0 ||
+	    make_folders(cache, &job, err) < 0)
 		return -1;
 	return fill_entry(&job, dir, err);
 }

@@ -15,11 +15,15 @@
 #define BOOTSTRAP_INFO "packages.json"
 
 #define BOOTSTRAP_MARK \
-	"ingot-inrelease: " /* before the digest of an InRelease file that apt used */
+	"ingot-inrelease: "           /* before the digest of an InRelease file that apt used */
+#define BOOTSTRAP_NOTE "ingot-note: " /* before what the user should know */
 #define BOOTSTRAP_SUITES_MAX 32
 
 /* Files in data/firmware/packages that say how packages are installed, ended by NULL. */
 extern const char *const bootstrap_scripts[];
+
+/* The one that only profiles with base.image use. */
+extern const char *const bootstrap_image_script;
 
 /* What the command line is made of; all borrowed. */
 struct bootstrap_input {
@@ -31,6 +35,7 @@ struct bootstrap_input {
 	const char *debs; /* folder with downloads that the cache kept */
 	const char *new_debs; /* folder where the sandbox leaves those that it used */
 	const char *records;  /* folder that firmware/packages/records uses */
+	const char *image;    /* the tar of base.image, or NULL */
 };
 
 /* Appends the command line that runs mmdebstrap in the sandbox, the tar on its standard output. Reads the

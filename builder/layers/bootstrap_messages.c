@@ -66,6 +66,8 @@ void bootstrap_take_line(const char *text, void *context)
 		if (m->seen_count < BOOTSTRAP_SUITES_MAX)
 			snprintf(m->seen[m->seen_count++], DIGEST_HEX_SIZE, "%s",
 				 text + strlen(BOOTSTRAP_MARK));
+	} else if (str_has_prefix(text, BOOTSTRAP_NOTE)) {
+		log_info("%s", text + strlen(BOOTSTRAP_NOTE));
 	} else if (str_has_prefix(text, "E: ") || str_has_prefix(text, "error: ") ||
 		   str_has_prefix(text, "dpkg: error")) {
 		if (m->errors.count < ERRORS_MAX)

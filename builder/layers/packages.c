@@ -91,6 +91,14 @@ int packages_key(const struct profile *profile, const struct repositories *repos
 		if (add_file(key, name, path, err) < 0)
 			return -1;
 	}
+	if (profile->base.image) {
+		CLEANUP_FREE char *path =
+			mem_printf("%s/firmware/packages/%s", data, bootstrap_image_script);
+
+		cache_key_add(key, "image", profile->base.sha256);
+		if (add_file(key, "script image", path, err) < 0)
+			return -1;
+	}
 	if (add_program(key, "mmdebstrap", err) < 0)
 		return -1;
 	add_packages(key, profile);

@@ -12,6 +12,7 @@
 
 #define RECORDS_INDEX "index"                   /* what the repositories have */
 #define RECORDS_STATUS "status"                 /* dpkg's list when all is installed */
+#define RECORDS_IMAGE_STATUS "image-status"     /* and before it began, of base.image */
 #define RECORDS_EXPECTED "expected"             /* what may be installed, for the script */
 #define RECORDS_EXPECTED_FILES "expected-files" /* and with which digest */
 #define RECORDS_OFFERED "offered"               /* what apt would install */

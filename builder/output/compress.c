@@ -245,6 +245,21 @@ size_t compressor_run(struct compressor *compressor, const uint8_t *cluster, uin
 	return len;
 }
 
+size_t compressor_frame(struct compressor *compressor, const uint8_t *bytes, size_t len,
+			uint8_t *to, size_t room)
+{
+	struct context *context = take_context(compressor);
+	size_t ret;
+
+	if (!context)
+		return 0;
+	ret = ZSTD_CCtx_setParameter(context->zstd, ZSTD_c_checksumFlag, 1);
+	if (!ZSTD_isError(ret))
+		ret = ZSTD_compress2(context->zstd, to, room, bytes, len);
+	give_context(compressor, context);
+	return ZSTD_isError(ret) ? 0 : ret;
+}
+
 const char *compressor_library(enum compression method)
 {
 	switch (method) {

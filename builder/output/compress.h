@@ -37,6 +37,12 @@ void compressor_free(struct compressor *compressor);
 size_t compressor_run(struct compressor *compressor, const uint8_t *cluster, uint8_t *to,
 		      size_t room);
 
+/* Compresses len bytes to one zstd frame that tells its content's size and ends with a checksum, the low
+ * 32 bits of XXH64 (RFC 8878, 3.1.1), for a compressor of COMPRESS_ZSTD. Returns the frame's length, or 0
+ * when room (ZSTD_compressBound is enough) or memory is missing. By several threads at once. */
+size_t compressor_frame(struct compressor *compressor, const uint8_t *bytes, size_t len,
+			uint8_t *to, size_t room);
+
 /* Name of the library that compresses; static. */
 const char *compressor_library(enum compression method);
 

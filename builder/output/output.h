@@ -92,6 +92,12 @@ extern const struct output_format *const output_formats[];
 /* Finds a format by name; NULL when there is none. */
 const struct output_format *output_format_find(const char *name);
 
+/* Reads a list of names ("raw,vhd") into rows in the order of the table, each once, with the formats that are
+ * always written beside them. ret has room for OUTPUT_TARGETS_MAX. ERR_USAGE, with the names that there are,
+ * for an unknown or no name. */
+int output_formats_choose(const char *list, const struct output_format **ret, size_t *ret_count,
+			  struct err *err);
+
 struct output_target {
 	const struct output_format *format;
 	const char *path; /* final name; the folder must exist */

@@ -11,14 +11,15 @@
 
 #define HINT_STEP ((uint64_t)32 << 20)
 
-int sinkfile_digest(int fd, const char *path, uint64_t size, struct digest *ret, struct err *err)
+int sinkfile_digest_part(int fd, const char *path, uint64_t offset, uint64_t size,
+			 struct digest *ret, struct err *err)
 {
 	CLEANUP_FREE uint8_t *buffer = mem_alloc(OUTPUT_CHUNK);
 	struct digest_ctx *ctx = digest_start();
 
 	for (uint64_t at = 0, n; at < size; at += n) {
 		n = size - at < OUTPUT_CHUNK ? size - at : OUTPUT_CHUNK;
-		if (fd_pread(fd, buffer, n, at, path, err) < 0) {
+		if (fd_pread(fd, buffer, n, offset + at, path, err) < 0) {
 			digest_ctx_free(ctx);
 			return -1;
 		}
@@ -26,6 +27,11 @@ int sinkfile_digest(int fd, const char *path, uint64_t size, struct digest *ret,
 	}
 	digest_finish(ctx, ret);
 	return 0;
+}
+
+int sinkfile_digest(int fd, const char *path, uint64_t size, struct digest *ret, struct err *err)
+{
+	return sinkfile_digest_part(fd, path, 0, size, ret, err);
 }
 
 void sinkfile_hint(int fd, uint64_t *flushed, uint64_t end)

@@ -15,6 +15,10 @@
  * reads; the bytes are in the page cache, as they were written just now. */
 int sinkfile_digest(int fd, const char *path, uint64_t size, struct digest *ret, struct err *err);
 
+/* The same of size bytes at offset. */
+int sinkfile_digest_part(int fd, const char *path, uint64_t offset, uint64_t size,
+			 struct digest *ret, struct err *err);
+
 /* Lets the kernel start writing what lies between *flushed and end, once that is enough to be worth
  * it, so that the sync at the end has less to wait for. A hint only: its failure means nothing. */
 void sinkfile_hint(int fd, uint64_t *flushed, uint64_t end);

@@ -36,6 +36,7 @@ struct vmdk_writer {
 	uint64_t tables; /* number of grain tables */
 	uint64_t first;  /* sector of the first of them */
 	uint64_t next;   /* sector for the next grain */
+	uint64_t grains; /* written */
 	uint64_t table;  /* the one in entries */
 	bool table_used;
 	uint8_t entries[(size_t)VMDK_TABLE_ENTRIES * 4];
@@ -152,6 +153,7 @@ int vmdk_writer_add(struct vmdk_writer *w, const struct output_chunk *chunk, str
 				       w->path);
 		put_le32(w->entries + (grain + i) % VMDK_TABLE_ENTRIES * 4, (uint32_t)w->next);
 		w->table_used = true;
+		w->grains++;
 		n = pack(w->buffer + len, (grain + i) * GRAIN_SECTORS, &chunk->grains[i]);
 		len += n;
 		w->next += n / VMDK_SECTOR;
@@ -223,7 +225,7 @@ static void fill_header(const struct vmdk_writer *w, uint8_t *h)
 }
 
 int vmdk_writer_finish(struct vmdk_writer *w, const struct digest *disk, uint64_t *ret_size,
-		       struct err *err)
+		       uint64_t *ret_populated, struct err *err)
 {
 	size_t len = w->first * VMDK_SECTOR;
 	CLEANUP_FREE uint8_t *front = mem_alloc(len);
@@ -241,6 +243,7 @@ int vmdk_writer_finish(struct vmdk_writer *w, const struct digest *disk, uint64_
 		put_le32(front + (size_t)DIRECTORY_AT * VMDK_SECTOR + i * 4,
 			 (uint32_t)(w->first + i * VMDK_TABLE_SECTORS));
 	*ret_size = (w->next + 1) * VMDK_SECTOR;
+	*ret_populated = w->grains * OUTPUT_CLUSTER;
 	if (write_at(w, end_of_stream, sizeof(end_of_stream), w->next, err) < 0)
 		return -1;
 	return write_at(w, front, len, 0, err);
@@ -267,9 +270,9 @@ static int vmdk_finish(struct output_sink *sink, const struct output_content *co
 		       struct digest *ret_digest, struct err *err)
 {
 	struct vmdk_writer *w = (struct vmdk_writer *)sink;
-	uint64_t size;
+	uint64_t size, populated;
 
-	if (vmdk_writer_finish(w, &content->digest, &size, err) < 0)
+	if (vmdk_writer_finish(w, &content->digest, &size, &populated, err) < 0)
 		return -1;
 	return sinkfile_digest(w->fd, w->path, size, ret_digest, err);
 }

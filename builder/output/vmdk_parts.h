@@ -29,9 +29,9 @@ struct vmdk_writer *vmdk_writer_new(int fd, const char *path, const char *name, 
 int vmdk_writer_add(struct vmdk_writer *writer, const struct output_chunk *chunk, struct err *err);
 
 /* Completes the extent; its content ID comes from the digest of the disk. Tells its size in bytes, a
- * multiple of 512. Blocks. */
+ * multiple of 512, and how many bytes of the disk it has. Blocks. */
 int vmdk_writer_finish(struct vmdk_writer *writer, const struct digest *disk, uint64_t *ret_size,
-		       struct err *err);
+		       uint64_t *ret_populated, struct err *err);
 
 /* Frees the writer; NULL is allowed. */
 void vmdk_writer_free(struct vmdk_writer *writer);

@@ -12,6 +12,7 @@
 #include "output/vmdk.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 

@@ -8,6 +8,7 @@
 #include "output/output.h"
 
 #include "base/fd.h"
+#include "base/image.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/size.h"
@@ -49,6 +50,7 @@ struct pass {
 	uint64_t chunks;
 	struct compressor *deflate; /* NULL: no target wants grains */
 	struct digest_ctx *digest;
+	pthread_mutex_t image_lock; /* held while reading from an image: one thread may */
 
 	/* Guarded by lock. */
 	pthread_mutex_t lock;
@@ -100,8 +102,27 @@ static bool has_content(const struct region_list *regions, uint64_t chunk)
 	return i < regions->count && regions->items[i].offset < (chunk + 1) * OUTPUT_CHUNK;
 }
 
+/* Reads len bytes at offset of the region. */
+static int read_region(struct pass *pass, const struct region *r, uint8_t *to, size_t len,
+		       uint64_t offset, struct err *err)
+{
+	int ret;
+
+	if (r->bytes) {
+		memcpy(to, (const uint8_t *)r->bytes + offset, len);
+		return 0;
+	}
+	if (!r->image)
+		return fd_pread(r->fd, to, len, r->source_offset + offset,
+				r->name ? r->name : "content of the disk", err);
+	pthread_mutex_lock(&pass->image_lock);
+	ret = r->image->pread(r->image, to, len, r->source_offset + offset, err);
+	pthread_mutex_unlock(&pass->image_lock);
+	return ret;
+}
+
 /* Reads the chunk into the slot's block; what no region covers is zero. */
-static int fill(const struct pass *pass, struct slot *slot, struct err *err)
+static int fill(struct pass *pass, struct slot *slot, struct err *err)
 {
 	const struct region_list *regions = pass->regions;
 	uint64_t start = slot->index * OUTPUT_CHUNK, at = start, end;
@@ -120,10 +141,7 @@ static int fill(const struct pass *pass, struct slot *slot, struct err *err)
 		uint8_t *target = bytes + (from - start);
 
 		memset(bytes + (at - start), 0, from - at);
-		if (r->bytes)
-			memcpy(target, (const uint8_t *)r->bytes + (from - r->offset), to - from);
-		else if (fd_pread(r->fd, target, to - from, r->source_offset + (from - r->offset),
-				  r->name ? r->name : "content of the disk", err) < 0)
+		if (read_region(pass, r, target, to - from, from - r->offset, err) < 0)
 			return -1;
 		at = to;
 	}
@@ -506,6 +524,7 @@ static void free_pass(struct pass *pass)
 	digest_ctx_free(pass->digest);
 	pthread_cond_destroy(&pass->changed);
 	pthread_mutex_destroy(&pass->lock);
+	pthread_mutex_destroy(&pass->image_lock);
 }
 
 int output_write_all(const struct region_list *regions, const struct output_target *targets,
@@ -532,6 +551,7 @@ int output_write_all(const struct region_list *regions, const struct output_targ
 	while (pass.block_count < 2 * (size_t)jobs + 4)
 		pass.blocks[pass.block_count++] = new_block(pass.deflate != NULL);
 	pthread_mutex_init(&pass.lock, NULL);
+	pthread_mutex_init(&pass.image_lock, NULL);
 	pthread_cond_init(&pass.changed, NULL);
 	if (open_targets(&pass, err) == 0) {
 		run_threads(&pass, jobs, watch);

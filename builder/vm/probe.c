@@ -164,3 +164,15 @@ int vm_probe_decide(const struct vm_tools *tools, enum vm_kvm wanted, const char
 		str_add(why, reason.data ? reason.data : "");
 	return 0;
 }
+
+bool vm_probe_works(const char *state_dir, struct str *why)
+{
+	CLEANUP(vm_tools_free) struct vm_tools tools = {0};
+	struct err err = {0};
+	bool kvm = false;
+
+	if (vm_tools_find(&tools, &err) < 0 ||
+	    vm_probe_decide(&tools, VM_KVM_AUTO, state_dir, &kvm, why, &err) < 0)
+		str_add(why, err.msg);
+	return kvm;
+}

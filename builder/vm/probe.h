@@ -30,4 +30,8 @@ int vm_probe_run(const struct vm_tools *tools, const char *device, double limit,
 int vm_probe_decide(const struct vm_tools *tools, enum vm_kvm wanted, const char *state_dir,
 		    bool *ret_kvm, struct str *why, struct err *err);
 
+/* Whether KVM can be used, remembered as by vm_probe_decide; without QEMU or firmware to try it with it
+ * counts as useless. why (appended) says why not. Blocks for about a second the first time. */
+bool vm_probe_works(const char *state_dir, struct str *why);
+
 #endif

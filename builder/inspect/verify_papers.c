@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * manifest.json and the provenance statement: what they say about files must be what SHA256SUMS says, and
+ * what the files are.
+ */
+#include "inspect/verify_parts.h"
+
+#include "attest/dsse.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "output/output.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MANIFEST "manifest.json"
+#define MANIFEST_MAX ((size_t)32 << 20)
+#define STATEMENT_MAX ((size_t)16 << 20)
+#define DISKS_MAX 64
+#define STATEMENT_SUFFIX ".provenance.json"
+#define ENVELOPE_SUFFIX ".intoto.jsonl"
+#define STATEMENT_TYPE "https://in-toto.io/Statement/v1"
+#define PREDICATE_TYPE "https://slsa.dev/provenance/v1"
+
+int verify_compare(const char *name, const struct digest *found, const char *who,
+		   const struct digest *want, struct err *err)
+{
+	char hex[DIGEST_HEX_SIZE], other[DIGEST_HEX_SIZE];
+
+	if (memcmp(found->bytes, want->bytes, DIGEST_SIZE) == 0)
+		return 0;
+	return err_set(err, ERR_VERIFY, "%s: sha256 is %s, %s says %s", name,
+		       digest_hex(found, hex), who, digest_hex(want, other));
+}
+
+int verify_read(struct verify *v, const char *name, size_t max, struct str *text, struct err *err)
+{
+	CLEANUP_FREE char *path = verify_path_of(v, name);
+	const struct sums_entry *entry = sums_find(&v->sums, name);
+	struct digest found;
+	struct stat st;
+
+	if (v->has_sums && !entry)
+		return err_set(err, ERR_VERIFY, "%s: %s does not name it", name, SUMS_FILE);
+	if (stat(path, &st) < 0 && errno == ENOENT)
+		return err_set(err, ERR_VERIFY, "%s: it is missing from '%s'", name, v->folder);
+	str_add(text, "");
+	if (fd_read_file(path, max, text, err) < 0)
+		return -1;
+	digest_bytes(text->data, text->len, &found);
+	return entry ? verify_compare(name, &found, SUMS_FILE, &entry->digest, err) : 0;
+}
+
+static json_t *parse(const struct str *text, const char *name, struct err *err)
+{
+	json_t *value = json_parse(text->data, text->len, name, err);
+
+	if (value && json_is_object(value))
+		return value;
+	if (value)
+		err_set(err, ERR_VERIFY, "%s: it is no JSON object", name);
+	else if (err)
+		err->code = ERR_VERIFY;
+	json_decref(value);
+	return NULL;
+}
+
+/* The digest in a member; 0: absent. */
+static int get_digest(const json_t *object, const char *key, const char *name, struct digest *ret,
+		      struct err *err)
+{
+	const char *hex = json_member_string(object, key);
+
+	if (!json_object_get(object, key) || json_is_null(json_object_get(object, key)))
+		return 0;
+	if (!hex || digest_parse(hex, ret, NULL) < 0)
+		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " has a %s that is none", name,
+			       key);
+	return 1;
+}
+
+/* A file that the manifest names: its name, its digest, and what SHA256SUMS says. */
+static int check_named(struct verify *v, const json_t *item, const char **ret_name, struct err *err)
+{
+	const char *name = json_member_string(item, "file");
+	const struct sums_entry *entry;
+	struct digest digest;
+	int has;
+
+	if (!name || !sums_is_name(name))
+		return err_set(err, ERR_VERIFY,
+			       MANIFEST ": a file has no name, or one that leads elsewhere");
+	*ret_name = name;
+	has = get_digest(item, "sha256", name, &digest, err);
+	if (has < 0)
+		return -1;
+	if (!v->has_sums)
+		return 0;
+	entry = sums_find(&v->sums, name);
+	/* The envelope holds the signature of what is in there. */
+	if (!entry && str_has_suffix(name, ENVELOPE_SUFFIX))
+		return 0;
+	if (!entry)
+		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " names it, %s does not", name,
+			       SUMS_FILE);
+	if (has && memcmp(digest.bytes, entry->digest.bytes, DIGEST_SIZE) != 0) {
+		char hex[DIGEST_HEX_SIZE], other[DIGEST_HEX_SIZE];
+
+		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " says sha256 %s, %s says %s", name,
+			       digest_hex(&digest, hex), SUMS_FILE,
+			       digest_hex(&entry->digest, other));
+	}
+	return 0;
+}
+
+static int check_artifact(struct verify *v, const json_t *item, const char *only, struct err *err)
+{
+	const char *format = json_member_string(item, "format"), *name = NULL;
+	const json_t *bytes = json_object_get(item, "bytes"), *size = json_object_get(item, "size");
+	const struct output_format *row;
+	CLEANUP_FREE char *path = NULL;
+	struct stat st;
+
+	if (check_named(v, item, &name, err) < 0)
+		return -1;
+	if (only && strcmp(only, name) != 0)
+		return 0;
+	if (!format || !json_is_integer(bytes) || json_integer_value(bytes) < 0)
+		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " lacks its format or bytes", name);
+	path = verify_path_of(v, name);
+	if (stat(path, &st) < 0 && errno == ENOENT)
+		return err_set(err, ERR_VERIFY, "%s: it is missing, " MANIFEST " names it", name);
+	if (S_ISREG(st.st_mode) && st.st_size != json_integer_value(bytes))
+		return err_set(err, ERR_VERIFY, "%s: it has %lld bytes, " MANIFEST " says %lld",
+			       name, (long long)st.st_size, (long long)json_integer_value(bytes));
+	row = output_format_find(format);
+	if (!row)
+		return err_set(err, ERR_VERIFY,
+			       "%s: " MANIFEST " says that its format is '%s', "
+			       "which is unknown",
+			       name, verify_plain(format));
+	/* What goes with an image (a block map) is none. */
+	if (!row->read)
+		return 0;
+	if (!json_is_integer(size) || json_integer_value(size) <= 0)
+		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " lacks the size of its disk",
+			       name);
+	if (v->disk_count == DISKS_MAX)
+		return err_set(err, ERR_VERIFY, MANIFEST ": more than %d images", DISKS_MAX);
+	verify_add_disk(v, name, format, (uint64_t)json_integer_value(size));
+	return 0;
+}
+
+static int check_schema(const json_t *manifest, struct err *err)
+{
+	const json_t *schema = json_object_get(manifest, "schema");
+
+	if (!json_is_integer(schema) || json_integer_value(schema) != 1)
+		return err_set(err, ERR_VERIFY, MANIFEST ": its schema is not 1");
+	if (!json_is_array(json_object_get(manifest, "artifacts")))
+		return err_set(err, ERR_VERIFY, MANIFEST ": it has no artifacts");
+	return 0;
+}
+
+int verify_manifest(struct verify *v, const char *only, struct err *err)
+{
+	CLEANUP(str_free) struct str text = {0};
+	const json_t *papers;
+	const char *name;
+	json_t *item;
+	size_t i;
+
+	v->stage = "manifest";
+	if (verify_read(v, MANIFEST, MANIFEST_MAX, &text, err) < 0)
+		return -1;
+	v->manifest = parse(&text, MANIFEST, err);
+	if (!v->manifest || check_schema(v->manifest, err) < 0)
+		return -1;
+	if (!v->disks)
+		v->disks = mem_alloc_array(DISKS_MAX, sizeof(*v->disks));
+	json_array_foreach(json_object_get(v->manifest, "artifacts"), i, item)
+	{
+		if (check_artifact(v, item, only, err) < 0)
+			return -1;
+	}
+	papers = json_object_get(v->manifest, "papers");
+	json_array_foreach(papers, i, item)
+	{
+		if (check_named(v, item, &name, err) < 0)
+			return -1;
+	}
+	if (v->disk_count == 0)
+		return err_set(err, ERR_VERIFY, MANIFEST ": it names no image%s%s", only ? " " : "",
+			       only ? only : "");
+	verify_passed(v, "manifest", MANIFEST, "it agrees with %s%zu %s and %zu papers",
+		      v->has_sums ? SUMS_FILE " and the sizes of " : "the sizes of ", v->disk_count,
+		      v->disk_count == 1 ? "image" : "images", json_array_size(papers));
+	return 0;
+}
+
+static const json_t *artifact_of(const struct verify *v, const char *name)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(v->manifest, "artifacts"), i, item)
+	{
+		const char *file = json_member_string(item, "file");
+
+		if (file && strcmp(file, name) == 0)
+			return item;
+	}
+	return NULL;
+}
+
+/* Some entry must start a system with that root hash. */
+static int check_root_hash(const struct verify *v, const json_t *object, const char *name,
+			   struct err *err)
+{
+	const char *want = json_member_string(object, "root_hash"), *found = NULL;
+	json_t *entry;
+	size_t i;
+
+	if (!want)
+		return 0;
+	json_array_foreach(json_object_get(v->inspected, "entries"), i, entry)
+	{
+		const char *hash = json_member_string(entry, "root_hash");
+
+		if (hash && strcmp(hash, want) == 0)
+			return 0;
+		found = hash ? hash : found;
+	}
+	return err_set(err, ERR_VERIFY, "%s: its root hash is %s, " MANIFEST " says %s", name,
+		       found ? found : "unknown", verify_plain(want));
+}
+
+int verify_manifest_digests(struct verify *v, struct err *err)
+{
+	v->stage = "manifest";
+	for (size_t i = 0; v->manifest && i < v->disk_count; i++) {
+		const struct verify_disk *disk = &v->disks[i];
+		const json_t *item = artifact_of(v, disk->name);
+		struct digest want;
+		int has = get_digest(item, "disk_sha256", disk->name, &want, err);
+
+		if (has == 0)
+			has = get_digest(v->manifest, "disk_sha256", disk->name, &want, err);
+		if (has < 0)
+			return -1;
+		if (has && memcmp(want.bytes, disk->found.bytes, DIGEST_SIZE) != 0) {
+			char hex[DIGEST_HEX_SIZE], other[DIGEST_HEX_SIZE];
+
+			return err_set(err, ERR_VERIFY,
+				       "%s: the sha256 of its disk is %s, " MANIFEST " says %s",
+				       disk->name, digest_hex(&disk->found, hex),
+				       digest_hex(&want, other));
+		}
+		has = disk->file ? get_digest(item, "sha256", disk->name, &want, err) : 0;
+		if (has < 0 || (has && verify_compare(disk->name, &disk->file->found, MANIFEST,
+						      &want, err) < 0))
+			return -1;
+		if (check_root_hash(v, v->manifest, disk->name, err) < 0 ||
+		    check_root_hash(v, item, disk->name, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static const json_t *find_subject(const json_t *subjects, const char *name)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(subjects, i, item)
+	{
+		const char *found = json_member_string(item, "name");
+
+		if (found && strcmp(found, name) == 0)
+			return item;
+	}
+	return NULL;
+}
+
+static int check_subjects(struct verify *v, const char *name, const json_t *subjects,
+			  struct err *err)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(subjects, i, item)
+	{
+		const char *file = json_member_string(item, "name");
+		const char *hex = json_member_string(json_object_get(item, "digest"), "sha256");
+		const struct sums_entry *entry = file ? sums_find(&v->sums, file) : NULL;
+		struct digest digest;
+		char other[DIGEST_HEX_SIZE];
+
+		if (!file || !hex || digest_parse(hex, &digest, NULL) < 0)
+			return err_set(err, ERR_VERIFY, "%s: a subject has no name or no sha256",
+				       name);
+		if (!entry)
+			return err_set(err, ERR_VERIFY, "%s: its subject '%.255s' is not in %s",
+				       name, verify_plain(file), SUMS_FILE);
+		if (memcmp(digest.bytes, entry->digest.bytes, DIGEST_SIZE) != 0)
+			return err_set(err, ERR_VERIFY, "%s: %s says sha256 %.64s, %s says %s",
+				       file, name, hex, SUMS_FILE,
+				       digest_hex(&entry->digest, other));
+	}
+	for (i = 0; i < v->disk_count; i++)
+		if (!find_subject(subjects, v->disks[i].name))
+			return err_set(err, ERR_VERIFY, "%s: %s is not among its subjects", name,
+				       v->disks[i].name);
+	return 0;
+}
+
+/* The envelope holds the same bytes; who has keys wants it, as it is what others look at. */
+static int check_envelope(struct verify *v, const char *statement, const struct str *text,
+			  struct err *err)
+{
+	CLEANUP_FREE char *name =
+		mem_printf("%.*s" ENVELOPE_SUFFIX,
+			   (int)(strlen(statement) - strlen(STATEMENT_SUFFIX)), statement);
+	CLEANUP_FREE char *path = verify_path_of(v, name);
+	CLEANUP(str_free) struct str content = {0};
+	CLEANUP(dsse_free) struct dsse envelope = {0};
+	struct stat st;
+
+	if (stat(path, &st) < 0 && errno == ENOENT) {
+		if (v->options->key_count > 0)
+			return err_set(err, ERR_VERIFY, "%s: it is missing from '%s'", name,
+				       v->folder);
+		verify_skipped(v, "envelope", name, "there is none: the build was not signed");
+		return 0;
+	}
+	str_add(&content, "");
+	if (fd_read_file(path, DSSE_MAX, &content, err) < 0 ||
+	    dsse_parse(content.data, content.len, name, &envelope, err) < 0)
+		return -1;
+	if (strcmp(envelope.type, DSSE_IN_TOTO) != 0)
+		return err_set(err, ERR_VERIFY, "%s: its payload is not of the type %s", name,
+			       DSSE_IN_TOTO);
+	if (envelope.payload.len != text->len ||
+	    memcmp(envelope.payload.data, text->data, text->len) != 0)
+		return err_set(err, ERR_VERIFY, "%s: its payload differs from %s", name, statement);
+	if (v->options->key_count == 0) {
+		verify_skipped(v, "envelope", name, "it holds %s, but no key was given", statement);
+		return 0;
+	}
+	for (size_t i = 0; i < v->options->key_count; i++) {
+		if (!dsse_verify(&envelope, v->options->keys[i]))
+			continue;
+		verify_passed(v, "envelope", name, "it holds %s, signed by the %s key %.16s...",
+			      statement, sign_key_kind(v->options->keys[i]),
+			      sign_key_id(v->options->keys[i]));
+		return 0;
+	}
+	return err_set(err, ERR_VERIFY, "%s: its signature is not by %s", name,
+		       v->options->key_count == 1 ? "the given key" : "any of the given keys");
+}
+
+static int check_statement(struct verify *v, const char *name, struct err *err)
+{
+	CLEANUP(str_free) struct str text = {0};
+	CLEANUP_JSON json_t *statement = NULL;
+	const char *type, *predicate;
+	const json_t *subjects;
+
+	if (verify_read(v, name, STATEMENT_MAX, &text, err) < 0)
+		return -1;
+	statement = parse(&text, name, err);
+	if (!statement)
+		return -1;
+	type = json_member_string(statement, "_type");
+	predicate = json_member_string(statement, "predicateType");
+	subjects = json_object_get(statement, "subject");
+	if (!type || strcmp(type, STATEMENT_TYPE) != 0 || !predicate ||
+	    strcmp(predicate, PREDICATE_TYPE) != 0 || !json_is_array(subjects))
+		return err_set(err, ERR_VERIFY,
+			       "%s: it is no in-toto statement with SLSA provenance", name);
+	if (check_subjects(v, name, subjects, err) < 0)
+		return -1;
+	verify_passed(v, "provenance", name, "its %zu subjects are what %s says",
+		      json_array_size(subjects), SUMS_FILE);
+	return check_envelope(v, name, &text, err);
+}
+
+bool verify_is_envelope(const struct verify *v, const char *name)
+{
+	CLEANUP_FREE char *statement = NULL;
+
+	if (!str_has_suffix(name, ENVELOPE_SUFFIX))
+		return false;
+	statement = mem_printf("%.*s" STATEMENT_SUFFIX,
+			       (int)(strlen(name) - strlen(ENVELOPE_SUFFIX)), name);
+	return sums_find(&v->sums, statement) != NULL;
+}
+
+int verify_provenance(struct verify *v, struct err *err)
+{
+	v->stage = "provenance";
+	for (size_t i = 0; i < v->sums.count; i++)
+		if (str_has_suffix(v->sums.items[i].name, STATEMENT_SUFFIX) &&
+		    check_statement(v, v->sums.items[i].name, err) < 0)
+			return -1;
+	return 0;
+}
