@@ -12,7 +12,6 @@
 #include "build_papers.h"
 
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #define STATEMENT ".provenance.json"
@@ -23,7 +22,7 @@ static char *file_name(const struct job *job, const char *suffix)
 	return mem_printf("%s_%s%s", job->profile->name, job->profile->version, suffix);
 }
 
-static int add_file(const struct job *job, const char *name, const char *text,
+static int add_file(const struct job *job, const char *name, const struct str *text,
 		    struct build_files *files, struct err *err)
 {
 	CLEANUP_FREE char *path = path_join(job->out, name);
@@ -32,57 +31,46 @@ static int add_file(const struct job *job, const char *name, const char *text,
 	if (outfile_open(out, path, err) < 0)
 		return -1;
 	files->count++;
-	if (fd_write(out->fd, text, strlen(text), path, err) < 0)
+	if (fd_write(out->fd, text->data, text->len, path, err) < 0)
 		return -1;
 	if (fsync(out->fd) < 0)
 		return err_sys(err, errno, "cannot write '%s'", path);
 	return 0;
 }
 
-/* Adds a JSON file, and its name and digest to the sums. */
-static int add_json(const struct job *job, const char *name, const json_t *value,
-		    struct build_files *files, struct sums *sums, struct digest *ret_digest,
-		    struct err *err)
-{
-	CLEANUP_FREE char *text = json_text(value);
-
-	if (!text)
-		return err_set(err, ERR_OTHER, "cannot write '%s': text is not UTF-8", name);
-	digest_bytes(text, strlen(text), ret_digest);
-	if (sums_add(sums, name, ret_digest, err) < 0)
-		return -1;
-	return add_file(job, name, text, files, err);
-}
-
+/* Adds SBOMs and provenance, and names them in the manifest. */
 static int add_papers(struct job *job, json_t *manifest, struct build_files *files,
 		      struct sums *sums, struct err *err)
 {
-	CLEANUP_JSON json_t *spdx = NULL, *cyclonedx = NULL, *statement = NULL;
-	json_t *list = json_array();
-	int r;
+	CLEANUP(build_papers_free) struct build_papers papers = {0};
 
-	json_object_set_new(manifest, "papers", list);
-	r = build_papers_make(job, manifest, &spdx, &cyclonedx, &statement, err);
-	const struct paper {
-		const char *type, *suffix;
-		const json_t *value;
-	} papers[] = {
-		{"spdx", ".spdx.json", spdx},
-		{"cyclonedx", ".cdx.json", cyclonedx},
-		{"provenance", STATEMENT, statement},
-	};
+	if (build_papers_make(job, manifest, &papers, err) < 0)
+		return -1;
+	for (size_t i = 0; i < PAPER_COUNT; i++) {
+		const struct build_paper *p = &papers.items[i];
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(papers); i++) {
-		CLEANUP_FREE char *name = file_name(job, papers[i].suffix);
-		struct digest digest;
-		char hex[DIGEST_HEX_SIZE];
-
-		r = add_json(job, name, papers[i].value, files, sums, &digest, err);
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:s}", "type", papers[i].type, "file",
-						name, "sha256", digest_hex(&digest, hex)));
+		if (sums_add(sums, p->file, &p->digest, err) < 0 ||
+		    add_file(job, p->file, &p->text, files, err) < 0)
+			return -1;
 	}
-	return r;
+	json_object_set_new(manifest, "papers", build_papers_json(&papers));
+	return 0;
+}
+
+static int add_manifest(const struct job *job, const json_t *manifest, struct build_files *files,
+			struct sums *sums, struct err *err)
+{
+	CLEANUP_FREE char *json = json_text(manifest);
+	CLEANUP(str_free) struct str text = {0};
+	struct digest digest;
+
+	if (!json)
+		return err_set(err, ERR_OTHER, "cannot write the manifest: text is not UTF-8");
+	str_add(&text, json);
+	digest_bytes(text.data, text.len, &digest);
+	if (sums_add(sums, BUILD_MANIFEST, &digest, err) < 0)
+		return -1;
+	return add_file(job, BUILD_MANIFEST, &text, files, err);
 }
 
 static int add_images(const json_t *manifest, struct sums *sums, struct err *err)
@@ -117,14 +105,13 @@ int build_files_prepare(struct job *job, json_t *manifest, struct build_files *r
 				   BUILD_MANIFEST};
 	CLEANUP(sums_free) struct sums sums = {0};
 	CLEANUP(str_free) struct str text = {0};
-	struct digest digest;
 
 	if (add_images(manifest, &sums, err) < 0 ||
 	    add_papers(job, manifest, ret, &sums, err) < 0 ||
-	    add_json(job, BUILD_MANIFEST, manifest, ret, &sums, &digest, err) < 0)
+	    add_manifest(job, manifest, ret, &sums, err) < 0)
 		return -1;
 	sums_text(&sums, &text);
-	if (add_file(job, SUMS_FILE, text.data, ret, err) < 0)
+	if (add_file(job, SUMS_FILE, &text, ret, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(old); i++)
 		if (remove_old(job, old[i], err) < 0)

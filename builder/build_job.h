@@ -97,7 +97,7 @@ int build_initrd_run(struct job *job, const char *dir, struct log_step *progress
 /* Key of the root step. */
 int build_root_key(struct job *job, struct cache_key *key, struct err *err);
 
-/* Writes DIR/root.squashfs, root.verity and root.json: layers, overlays and settings merged. */
+/* Writes DIR/root.squashfs, root.verity, root.json and files.json: layers, overlays and settings merged. */
 int build_root_run(struct job *job, const char *dir, struct log_step *progress, struct err *err);
 
 /* Key of the images step. */

@@ -177,6 +177,11 @@ int build_output_renew(struct job *job, struct err *err)
 	json_object_set_new(manifest, "profile", json_string(digest_hex(&digest, hex)));
 	json_object_set_new(json_object_get(manifest, "keys"), build_steps[STEP_IMAGES].name,
 			    json_string(digest_hex(&job->digests[STEP_IMAGES], hex)));
+	if (job->has_lock)
+		json_object_set_new(manifest, "lock",
+				    json_string(digest_hex(&job->lock_digest, hex)));
+	else
+		json_object_del(manifest, "lock");
 	add_profile(job, manifest);
 	json_decref(job->manifest);
 	job->manifest = manifest;
@@ -210,6 +215,7 @@ static json_t *make_manifest(struct job *job, const struct disk *disk,
 	CLEANUP_FREE struct manifest_artifact *artifacts =
 		mem_alloc_array(count, sizeof(*artifacts));
 	struct manifest_key keys[STEP_COUNT];
+	char lock[DIGEST_HEX_SIZE];
 	char hexes[STEP_COUNT][DIGEST_HEX_SIZE];
 	struct manifest manifest = {
 		.name = p->name,
@@ -218,6 +224,7 @@ static json_t *make_manifest(struct job *job, const struct disk *disk,
 		.created = job->epoch,
 		.root_hash = *root_hash,
 		.content = *content,
+		.lock = job->has_lock ? digest_hex(&job->lock_digest, lock) : NULL,
 		.keys = keys,
 		.key_count = STEP_COUNT,
 		.packages = list_packages(job),

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "build_papers.h"
 #include "build_parts.h"
 #include "disk/squashfs.h"
 #include "layers/elfcheck.h"
@@ -20,7 +21,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define FORMAT_VERSION "3"
+#define FORMAT_VERSION "4"
 #define RECORD_MAX ((size_t)1 << 20)
 #define HASH_AREA_MAX ((size_t)1 << 30)
 #define OS_RELEASE_MAX ((size_t)64 << 10)
@@ -236,6 +237,8 @@ int build_root_run(struct job *job, const char *dir, struct log_step *progress, 
 
 	if (r == 0)
 		r = check(job, tree, err);
+	if (r == 0)
+		r = build_papers_record(job, tree, dir, err);
 	if (r == 0)
 		r = write_root(job, tree, dir, progress, err);
 	for (size_t i = 0; i < count; i++)

@@ -37,8 +37,8 @@ int guest_format(const char *path, const char **ret_format, struct err *err);
  *    version, product, architecture, package_format}), os_release (text or null), kernels [version],
  *    packages (their number or null), seconds (until the appliance ran)}.
  * With consume an image without an operating system is ERR_VERIFY. A lack of libguestfs, of its appliance,
- * of a kernel for it or of the right to make namespaces is ERR_TOOL with a hint. Must be called while this
- * process has no other threads that hold locks (it forks). Blocks for 3 s to minutes. */
+ * of a kernel for it or of the right to make namespaces is ERR_TOOL with a hint. It forks: no other thread may load
+ * libraries meanwhile. Blocks for 3 s to minutes. */
 int guest_read(const struct guest_request *request, json_t **ret_report, struct err *err);
 
 #endif

@@ -133,12 +133,35 @@ static void run_inside(struct guest_work *work, const char *path, int image_fd)
 	_exit(0);
 }
 
+/* Closes what threads of the parent have open: a pipe's reader waits for the last writer. */
+static void close_others(const struct guest_work *work, int image_fd)
+{
+	int keep[] = {work->tar_fd, work->message_fd, work->stderr_fd, image_fd};
+	unsigned from = 3;
+
+	for (;;) {
+		int next = -1;
+
+		for (size_t i = 0; i < ARRAY_SIZE(keep); i++)
+			if (keep[i] >= (int)from && (next < 0 || keep[i] < next))
+				next = keep[i];
+		if (next < 0) {
+			(void)close_range(from, ~0u, 0);
+			return;
+		}
+		if (next > (int)from)
+			(void)close_range(from, (unsigned)next - 1, 0);
+		from = (unsigned)next + 1;
+	}
+}
+
 static void run_child(struct guest_work *work, const char *path, int image_fd, pid_t parent)
 {
 	struct err err = {0};
 	pid_t pid = -1;
 
 	forget_signals();
+	close_others(work, image_fd);
 	if (enter_namespaces(&err) == 0) {
 		/* After the change of rights, which forgets it. */
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);

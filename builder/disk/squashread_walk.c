@@ -27,25 +27,6 @@ struct walk {
 	void *context;
 };
 
-/* What a folder contains, read at once, as there is one reader of folders. */
-struct listing {
-	struct listed {
-		sqfs_dir_entry_t *entry;
-		sqfs_inode_generic_t *inode;
-		uint64_t ref;
-	} * items;
-	size_t count, room;
-};
-
-static void listing_free(struct listing *list)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		sqfs_free(list->items[i].entry);
-		sqfs_free(list->items[i].inode);
-	}
-	free(list->items);
-}
-
 static bool name_is_good(const sqfs_dir_entry_t *entry)
 {
 	size_t len = (size_t)entry->size + 1;
@@ -55,59 +36,63 @@ static bool name_is_good(const sqfs_dir_entry_t *entry)
 	       strcmp(name, "..") != 0;
 }
 
-static int list(struct walk *w, const sqfs_inode_generic_t *dir, struct listing *ret,
-		struct err *err)
-{
-	sqfs_readdir_state_t state;
-	int more;
-
-	if (squashread_open_dir(w->r, dir, &state, err) < 0)
-		return -1;
-	for (;;) {
-		struct listed item = {0};
-
-		more = squashread_next(w->r, &state, &item.entry, &item.ref, err);
-		if (more <= 0)
-			return more;
-		VEC_ADD(ret->items, ret->count, ret->room, item);
-		if (!name_is_good(item.entry) || ++w->entries > TREE_NODES_MAX)
-			return squashread_damaged(w->r, SQFS_ERROR_CORRUPTED, err);
-		if (squashread_get_inode(w->r, item.ref, &ret->items[ret->count - 1].inode, err) <
-		    0)
-			return -1;
-	}
-}
-
 static int walk_inode(struct walk *w, const sqfs_inode_generic_t *inode, uint64_t ref, size_t depth,
 		      struct err *err);
 
+static int walk_child(struct walk *w, uint64_t ref, size_t depth, struct err *err)
+{
+	sqfs_inode_generic_t *inode = NULL;
+	int result;
+
+	if (squashread_get_inode(w->r, ref, &inode, err) < 0)
+		return -1;
+	result = walk_inode(w, inode, ref, depth, err);
+	sqfs_free(inode);
+	return result;
+}
+
+/* Goes to an entry, whose name is put behind the first len bytes of the path. */
+static int walk_entry(struct walk *w, const sqfs_dir_entry_t *entry, uint64_t ref, size_t len,
+		      size_t depth, struct err *err)
+{
+	const char *name = (const char *)entry->name;
+
+	if (!name_is_good(entry) || ++w->entries > TREE_NODES_MAX)
+		return squashread_damaged(w->r, SQFS_ERROR_CORRUPTED, err);
+	if (len + strlen(name) + 2 > sizeof(w->path))
+		return squashread_damaged(w->r, SQFS_ERROR_OVERFLOW, err);
+	w->path[len] = '/';
+	strcpy(w->path + len + 1, name);
+	return walk_child(w, ref, depth + 1, err);
+}
+
+/* The reader of folders goes to the place of each state, so several can be read at a time. */
 static int walk_children(struct walk *w, const sqfs_inode_generic_t *dir, size_t depth,
 			 struct err *err)
 {
-	CLEANUP(listing_free) struct listing children = {0};
 	size_t len = strlen(w->path), number = dir->base.inode_number;
+	sqfs_readdir_state_t state;
+	int more;
 
 	if (number == 0 || number > w->r->info.inodes || w->seen[number / 8] & 1 << number % 8 ||
 	    depth == SQUASHREAD_DEPTH)
 		return squashread_damaged(w->r, SQFS_ERROR_LINK_LOOP, err);
 	w->seen[number / 8] |= (uint8_t)(1 << number % 8);
-	if (list(w, dir, &children, err) < 0)
+	if (squashread_open_dir(w->r, dir, &state, err) < 0)
 		return -1;
 	if (len == 1)
 		len = 0; /* the root's slash is the first of the child's path */
-	for (size_t i = 0; i < children.count; i++) {
-		const char *name = (const char *)children.items[i].entry->name;
+	do {
+		sqfs_dir_entry_t *entry = NULL;
+		uint64_t ref;
 
-		if (len + strlen(name) + 2 > sizeof(w->path))
-			return squashread_damaged(w->r, SQFS_ERROR_OVERFLOW, err);
-		w->path[len] = '/';
-		strcpy(w->path + len + 1, name);
-		if (walk_inode(w, children.items[i].inode, children.items[i].ref, depth + 1, err) <
-		    0)
-			return -1;
-	}
+		more = squashread_next(w->r, &state, &entry, &ref, err);
+		if (more == 1 && walk_entry(w, entry, ref, len, depth, err) < 0)
+			more = -1;
+		sqfs_free(entry);
+	} while (more == 1);
 	w->path[len ? len : 1] = 0;
-	return 0;
+	return more;
 }
 
 static int walk_inode(struct walk *w, const sqfs_inode_generic_t *inode, uint64_t ref, size_t depth,
@@ -134,13 +119,7 @@ int squashread_walk(struct squashread *r,
 {
 	CLEANUP_FREE struct walk *w = mem_alloc(sizeof(*w));
 	CLEANUP_FREE uint8_t *seen = mem_alloc((size_t)r->info.inodes / 8 + 1);
-	sqfs_inode_generic_t *root = NULL;
-	int result;
 
-	if (squashread_get_inode(r, r->super.root_inode_ref, &root, err) < 0)
-		return -1;
 	*w = (struct walk){.r = r, .seen = seen, .path = "/", .visit = visit, .context = context};
-	result = walk_inode(w, root, r->super.root_inode_ref, 0, err);
-	sqfs_free(root);
-	return result;
+	return walk_child(w, r->super.root_inode_ref, 0, err);
 }

@@ -39,7 +39,7 @@ struct inventory *inventory_open(const char *path, struct err *err);
  * word what is read ("image", "disk"; static). Free with inventory_free. */
 struct inventory *inventory_begin(const char *name, const char *kind);
 
-/* Adds an entry, in any order; everything is copied. A path that is there already, and more than 96 MiB of
+/* Adds an entry, in any order; everything is copied. A path that is there already, and more than 64 MiB of
  * entries and texts, are an error (ERR_VERIFY, ERR_OTHER). */
 int inventory_add(struct inventory *inventory, const struct inventory_file *file, struct err *err);
 

@@ -11,6 +11,7 @@
 #include "disk/gpt.h"
 #include "disk/slice.h"
 #include "inspect/inspect.h"
+#include "inspect/inspect_guest.h"
 #include "output/image.h"
 
 #include <ctype.h>
@@ -242,6 +243,8 @@ static int read_image(struct inventory *inv, const char *path, struct err *err)
 	struct gpt gpt = {0};
 	int result;
 
+	if (inspect_is_foreign(path))
+		return inventory_read_guest(inv, err);
 	inv->image = image_open(path, err);
 	if (!inv->image)
 		return -1;

@@ -10,7 +10,7 @@
 #include "disk/squashread.h"
 #include "inspect/inventory.h"
 
-#define INVENTORY_BYTES_MAX ((size_t)96 << 20) /* entries and texts of one inventory */
+#define INVENTORY_BYTES_MAX ((size_t)64 << 20) /* entries and texts of one inventory */
 #define INVENTORY_ROWS_MAX ((size_t)65536)     /* of one category */
 
 /* Content of a file that matters. */
@@ -90,5 +90,9 @@ int inventory_read_json(struct inventory *inventory, const char *text, size_t le
 
 /* Reads the entries of the squashfs in inventory->image. */
 int inventory_read_tree(struct inventory *inventory, struct err *err);
+
+/* Reads the disk inventory->name, which ingot did not make, by libguestfs; contents are digested at once.
+ * ERR_TOOL with a hint without libguestfs. Blocks for half a minute and more. */
+int inventory_read_guest(struct inventory *inventory, struct err *err);
 
 #endif

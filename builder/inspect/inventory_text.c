@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define TEXT_MAX ((uint64_t)1 << 20)
-#define STATUS_MAX ((uint64_t)64 << 20)
+#define STATUS_MAX ((uint64_t)32 << 20)
 
 static const char *const whole_paths[] = {
 	"/etc/passwd",

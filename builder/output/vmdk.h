@@ -43,7 +43,8 @@ enum {
 
 /* A compressed grain: u64 first sector of the disk, u32 length, then the bytes (RFC 1950). */
 #define VMDK_MARKER 12
-#define VMDK_MARKER_FOOTER 3
+/* Other markers, a sector each: u64 sectors that follow, u32 zero, u32 type. */
+enum { VMDK_MARKER_TABLE = 1, VMDK_MARKER_DIRECTORY, VMDK_MARKER_FOOTER };
 
 /* Reads 16 bits, little-endian, at any address. */
 static inline uint16_t get_le16(const uint8_t *p)

@@ -73,8 +73,9 @@ static const char *check(const struct descriptor *d, uint64_t sectors, uint64_t 
 		return "a difference to another file";
 	if (d->extents != 1 || d->other || strcasecmp(d->create_type, type) != 0)
 		return "a disk of a kind that is not supported, or of several files";
-	/* VirtualBox aligns one of the two. */
-	if (d->sectors > sectors || sectors - d->sectors >= grain)
+	/* VirtualBox aligns the header's and not this one. */
+	if (d->sectors != sectors &&
+	    (d->sectors > sectors || sectors - d->sectors >= grain || sectors % grain != 0))
 		return "a descriptor of another size";
 	return NULL;
 }
@@ -87,7 +88,7 @@ const char *vmdk_check_descriptor(const char *text, uint64_t sectors, uint64_t g
 	char *save = NULL;
 
 	if (!str_has_prefix(copy, "# Disk DescriptorFile"))
-		return "no descriptor";
+		return "no descriptor of its own";
 	for (char *line = strtok_r(copy, "\r\n", &save); line;
 	     line = strtok_r(NULL, "\r\n", &save)) {
 		if (!take_value(line, "createType", &d.create_type) &&

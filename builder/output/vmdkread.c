@@ -93,10 +93,28 @@ static struct cached *cache_get(struct vmdk_image *v, struct cached *cache, uint
 	return oldest;
 }
 
+/* Behind the start of the grains, directory and tables have a marker before them that tells what they
+ * are. */
+static int check_marker(struct vmdk_image *v, uint64_t sector, uint32_t type, struct err *err)
+{
+	uint8_t marker[VMDK_MARKER + 4];
+
+	if (sector < v->overhead || !(v->flags & VMDK_FLAG_MARKERS))
+		return 0;
+	if (read_at(v, marker, sizeof(marker), (sector - 1) * VMDK_SECTOR,
+		    "a marker lies behind the end", err) < 0)
+		return -1;
+	if (get_le32(marker + 8) != 0 || get_le32(marker + VMDK_MARKER) != type)
+		return damaged(v, "a table without marker", err);
+	return 0;
+}
+
 static int read_table(struct vmdk_image *v, uint64_t number, uint8_t *to, struct err *err)
 {
 	uint8_t other[TABLE_SIZE];
 
+	if (check_marker(v, v->tables[number], VMDK_MARKER_TABLE, err) < 0)
+		return -1;
 	if (read_at(v, to, TABLE_SIZE, (uint64_t)v->tables[number] * VMDK_SECTOR,
 		    "a grain table lies behind the end", err) < 0)
 		return -1;
@@ -285,7 +303,8 @@ static int read_footer(struct vmdk_image *v, struct err *err)
 		return damaged(v, "no footer", err);
 	if (parse_header(v, end + VMDK_SECTOR, err) < 0)
 		return -1;
-	if (v->sectors != sectors || v->grain != grain || v->flags != flags || v->gd == VMDK_AT_END)
+	if (v->sectors != sectors || v->grain != grain || v->flags != flags ||
+	    v->gd == VMDK_AT_END || v->gd < v->overhead)
 		return damaged(v, "header and footer differ", err);
 	return 0;
 }
@@ -297,25 +316,45 @@ static int compare_u32(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Tables may be absent, but none may overlap another one. In front of the grains they have to be as
- * long as the directory is. */
+static uint64_t directory_sectors(const struct vmdk_image *v)
+{
+	return (v->table_count * 4 + VMDK_SECTOR - 1) / VMDK_SECTOR;
+}
+
+static bool hits_descriptor(const struct vmdk_image *v, uint64_t sector, uint64_t count)
+{
+	return sector < v->descriptor + v->descriptor_size && v->descriptor < sector + count;
+}
+
+/* Whether a grain table lies where the header says that something else is. */
+static bool is_elsewhere(const struct vmdk_image *v, uint64_t table, uint64_t directory)
+{
+	return hits_descriptor(v, table, VMDK_TABLE_SECTORS) ||
+	       (table < directory + directory_sectors(v) && directory < table + VMDK_TABLE_SECTORS);
+}
+
+/* Tables may be absent, but none may overlap something else. They are on the same side of the overhead's
+ * end as the directory: before the grains, or among them. */
 static int check_tables(const struct vmdk_image *v, const uint32_t *tables, uint64_t directory,
 			struct err *err)
 {
 	CLEANUP_FREE uint32_t *sorted = mem_alloc_array(v->table_count, sizeof(*sorted));
-	uint64_t end = v->size / VMDK_SECTOR, before = 0;
+	uint64_t start = 1, end = v->size / VMDK_SECTOR, before = 0;
 
-	if (directory < v->overhead)
-		end = v->overhead < end ? v->overhead : end;
+	if (directory >= v->overhead)
+		start = v->overhead;
+	else if (end > v->overhead)
+		end = v->overhead;
 	memcpy(sorted, tables, v->table_count * sizeof(*sorted));
 	qsort(sorted, v->table_count, sizeof(*sorted), compare_u32);
 	for (size_t i = 0; i < v->table_count; i++) {
 		if (sorted[i] == 0)
 			continue;
-		if (sorted[i] + (uint64_t)VMDK_TABLE_SECTORS > end)
-			return damaged(v, "a grain table lies behind the end", err);
-		if (before != 0 && sorted[i] - before < VMDK_TABLE_SECTORS)
-			return damaged(v, "two grain tables overlap", err);
+		if (sorted[i] < start || sorted[i] + (uint64_t)VMDK_TABLE_SECTORS > end)
+			return damaged(v, "a grain table lies outside of its place", err);
+		if ((before != 0 && sorted[i] - before < VMDK_TABLE_SECTORS) ||
+		    is_elsewhere(v, sorted[i], directory))
+			return damaged(v, "a grain table overlaps something else", err);
 		before = sorted[i];
 	}
 	return 0;
@@ -330,6 +369,12 @@ static uint32_t *read_directory(struct vmdk_image *v, uint64_t sector, struct er
 		damaged(v, "the grain directory lies behind the end", err);
 		return NULL;
 	}
+	if (hits_descriptor(v, sector, directory_sectors(v))) {
+		damaged(v, "the grain directory overlaps the descriptor", err);
+		return NULL;
+	}
+	if (check_marker(v, sector, VMDK_MARKER_DIRECTORY, err) < 0)
+		return NULL;
 	tables = mem_alloc_array(v->table_count, sizeof(*tables));
 	if (read_at(v, tables, v->table_count * 4, sector * VMDK_SECTOR, "truncated", err) < 0)
 		return NULL;

@@ -21,6 +21,7 @@
 #define CACHE_MAX 16
 #define HEADER_MAX 18 /* bytes of a frame header (RFC 8878, 3.1.1.1) */
 #define BLOCKS_MAX ((uint64_t)16 << 20)
+#define EMPTY_MAX 64 /* bytes of a frame without content */
 #define NONE UINT64_MAX
 
 /* Where a frame starts. */
@@ -81,6 +82,20 @@ static int add_frame(struct zst_image *z, uint64_t packed, uint64_t size, struct
 	return 0;
 }
 
+/* Nobody would miss a frame that the table says to be empty, so it is looked at. */
+static int check_empty(struct zst_image *z, uint64_t offset, uint32_t len, struct err *err)
+{
+	uint8_t bytes[EMPTY_MAX], to[1];
+
+	if (len > sizeof(bytes) || offset > z->file_size || len > z->file_size - offset)
+		return damaged(z, "the seek table does not fit the frames", err);
+	if (fd_pread(z->fd, bytes, len, offset, z->name, err) < 0)
+		return -1;
+	if (ZSTD_decompressDCtx(z->dctx, to, sizeof(to), bytes, len) != 0)
+		return damaged(z, "a frame cannot be expanded", err);
+	return 0;
+}
+
 /* Reads the entries of the table, whose first one is at offset in the file. */
 static int read_entries(struct zst_image *z, uint64_t offset, uint64_t count, size_t entry_size,
 			struct err *err)
@@ -91,10 +106,16 @@ static int read_entries(struct zst_image *z, uint64_t offset, uint64_t count, si
 		n = count - i < 4096 ? count - i : 4096;
 		if (fd_pread(z->fd, bytes, n * entry_size, offset, z->name, err) < 0)
 			return -1;
-		for (size_t k = 0; k < n; k++)
-			if (add_frame(z, get_le32(bytes + k * entry_size),
-				      get_le32(bytes + k * entry_size + 4), err) < 0)
+		for (size_t k = 0; k < n; k++) {
+			uint32_t packed = get_le32(bytes + k * entry_size);
+			uint32_t size = get_le32(bytes + k * entry_size + 4);
+
+			if (add_frame(z, packed, size, err) < 0)
 				return -1;
+			if (size == 0 &&
+			    check_empty(z, z->frames[z->count - 2].file, packed, err) < 0)
+				return -1;
+		}
 	}
 	return 0;
 }

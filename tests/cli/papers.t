@@ -6,7 +6,7 @@
 requires jq python3
 check=$top/tests/cli/check-papers
 
-for test in attest_sbom attest_provenance; do
+for test in attest_sbom attest_provenance build_papers; do
     run_ok "$test leaves documents" env INGOT_PAPERS="$tmp" "$INGOT_BUILD/tests/$test.t" leaves_documents
 done
 

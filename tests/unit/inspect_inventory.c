@@ -286,8 +286,8 @@ TEST(memory_is_bounded)
 	memset(target, 'x', 65535);
 	while (count < 4096 && inventory_add(inv, &file, &err) == 0)
 		count++;
-	CHECK(count > 1000 && count < 1600);
-	CHECK_STR(err.msg, "cannot read 'disk': it has more files than fit in 96 MiB");
+	CHECK(count > 700 && count < 1100);
+	CHECK_STR(err.msg, "cannot read 'disk': it has more files than fit in 64 MiB");
 }
 
 TEST(too_many_rows)
