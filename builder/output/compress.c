@@ -261,17 +261,17 @@ size_t compressor_frame(struct compressor *compressor, const uint8_t *bytes, siz
 	return ZSTD_isError(ret) ? 0 : ret;
 }
 
-static char libraries[COMPRESS_DEFLATE_FAST + 1][32];
+static char versions[COMPRESS_DEFLATE_FAST + 1][32];
 
 static void name_libraries(void)
 {
-	snprintf(libraries[COMPRESS_ZSTD], sizeof(*libraries), "zstd %s", ZSTD_versionString());
-	snprintf(libraries[COMPRESS_DEFLATE], sizeof(*libraries), "zlib %s", zlibVersion());
+	snprintf(versions[COMPRESS_ZSTD], sizeof(*versions), "zstd %s", ZSTD_versionString());
+	snprintf(versions[COMPRESS_DEFLATE], sizeof(*versions), "zlib %s", zlibVersion());
 #ifdef HAVE_ISAL
-	snprintf(libraries[COMPRESS_DEFLATE_FAST], sizeof(*libraries), "isa-l %d.%d.%d",
+	snprintf(versions[COMPRESS_DEFLATE_FAST], sizeof(*versions), "isa-l %d.%d.%d",
 		 ISAL_MAJOR_VERSION, ISAL_MINOR_VERSION, ISAL_PATCH_VERSION);
 #else
-	memcpy(libraries[COMPRESS_DEFLATE_FAST], libraries[COMPRESS_DEFLATE], sizeof(*libraries));
+	memcpy(versions[COMPRESS_DEFLATE_FAST], versions[COMPRESS_DEFLATE], sizeof(*versions));
 #endif
 }
 
@@ -280,7 +280,7 @@ const char *compressor_library(enum compression method)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, name_libraries);
-	return libraries[method];
+	return versions[method];
 }
 
 void compress_checksums(const uint8_t *cluster, uint32_t *ret_crc32, uint32_t *ret_adler32)
