@@ -32,8 +32,7 @@ int dsse_wrap(const void *payload, size_t len, const char *type, const struct si
 	      struct str *line, struct err *err)
 {
 	CLEANUP(str_free)
-	struct str text = {0},
-		   signature = {0}, payload64 = {0}, signature64 = {0};
+	struct str text = {0}, signature = {0}, payload64 = {0}, signature64 = {0};
 	CLEANUP_JSON json_t *envelope = NULL;
 	CLEANUP_FREE char *json = NULL;
 

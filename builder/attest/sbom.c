@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The content of an SBOM put in order: clean text, sorted, nothing twice, and a name for each part that
- * depends on nothing but the part.
+ * A name for each part of an SBOM that depends on nothing but the part, and which part means which.
  */
 #include "attest/sbom_parts.h"
 
@@ -14,93 +13,6 @@
 
 #define LABEL_MAX 64 /* characters of a name in an id; the digest behind it tells them apart */
 #define ID_DIGITS 32
-
-static const char *clean(struct mem_arena *arena, const char *text)
-{
-	CLEANUP(str_free) struct str s = {0};
-
-	if (!text || !*text)
-		return NULL;
-	str_add_utf8(&s, text, strlen(text));
-	return mem_arena_strndup(arena, s.data, s.len);
-}
-
-/* NULL sorts first. */
-static int compare_text(const char *a, const char *b)
-{
-	return strcmp(a ? a : "", b ? b : "");
-}
-
-#define ORDER_BY(member)                                         \
-	do {                                                     \
-		int order_ = compare_text(x->member, y->member); \
-		if (order_)                                      \
-			return order_;                           \
-	} while (0)
-
-/* What makes it another package. */
-static int compare_identity(const struct sbom_package *x, const struct sbom_package *y)
-{
-	ORDER_BY(name);
-	ORDER_BY(architecture);
-	ORDER_BY(version);
-	ORDER_BY(sha256);
-	return 0;
-}
-
-static int compare_packages(const void *a, const void *b)
-{
-	const struct sbom_package *x = a, *y = b;
-	int order = compare_identity(x, y);
-
-	if (order)
-		return order;
-	/* For what should not be there twice: which of them counts must not depend on the order. */
-	ORDER_BY(source);
-	ORDER_BY(source_version);
-	ORDER_BY(maintainer);
-	ORDER_BY(homepage);
-	ORDER_BY(section);
-	ORDER_BY(summary);
-	ORDER_BY(origin);
-	ORDER_BY(suite);
-	ORDER_BY(component);
-	ORDER_BY(path);
-	for (size_t i = 0; i < x->depend_count && i < y->depend_count; i++)
-		ORDER_BY(depends[i]);
-	if (x->depend_count != y->depend_count)
-		return x->depend_count < y->depend_count ? -1 : 1;
-	return x->size < y->size ? -1 : x->size > y->size;
-}
-
-static int compare_files(const void *a, const void *b)
-{
-	const struct sbom_file *x = a, *y = b;
-
-	ORDER_BY(component);
-	ORDER_BY(path);
-	ORDER_BY(sha256);
-	ORDER_BY(sha1);
-	return x->size < y->size ? -1 : x->size > y->size;
-}
-
-static int compare_containers(const void *a, const void *b)
-{
-	const struct sbom_container *x = a, *y = b;
-
-	ORDER_BY(reference);
-	ORDER_BY(digest);
-	return 0;
-}
-
-static int compare_sources(const void *a, const void *b)
-{
-	const struct sbom_source *x = a, *y = b;
-
-	ORDER_BY(name);
-	ORDER_BY(version);
-	return 0;
-}
 
 /* "KIND-LABEL-DIGITS"; the digits are those of a digest over the strings that follow, up to NULL. */
 static const char *make_id(struct mem_arena *arena, const char *kind, const char *label, ...)
@@ -127,11 +39,6 @@ static const char *make_id(struct mem_arena *arena, const char *kind, const char
 	digest_finish(ctx, &digest);
 	digest_hex(&digest, hex);
 	return mem_arena_printf(arena, "%s-%s-%.*s", kind, slug, ID_DIGITS, hex);
-}
-
-static bool is_hex(const char *text, size_t len)
-{
-	return strlen(text) == len && strspn(text, "0123456789abcdef") == len;
 }
 
 static const char *keep(struct mem_arena *arena, struct str *text)
@@ -161,46 +68,6 @@ const char *sbom_package_purl(const struct sbom_package *p, const char *distribu
 	return keep(arena, &text);
 }
 
-static int copy_packages(const struct sbom *from, struct sbom_index *x, struct err *err)
-{
-	struct sbom_package *to =
-		mem_arena_alloc(x->arena, (from->package_count + 1) * sizeof(*to));
-	size_t n = 0;
-
-	for (size_t i = 0; i < from->package_count; i++) {
-		const struct sbom_package *p = &from->packages[i];
-
-		to[i] = *p;
-		to[i].name = clean(x->arena, p->name);
-		to[i].version = clean(x->arena, p->version);
-		to[i].architecture = clean(x->arena, p->architecture);
-		to[i].source = clean(x->arena, p->source);
-		to[i].source_version = clean(x->arena, p->source_version);
-		to[i].maintainer = clean(x->arena, p->maintainer);
-		to[i].homepage = clean(x->arena, p->homepage);
-		to[i].section = clean(x->arena, p->section);
-		to[i].summary = clean(x->arena, p->summary);
-		to[i].sha256 = clean(x->arena, p->sha256);
-		to[i].origin = clean(x->arena, p->origin);
-		to[i].suite = clean(x->arena, p->suite);
-		to[i].component = clean(x->arena, p->component);
-		to[i].path = clean(x->arena, p->path);
-		if (!to[i].name || !to[i].version || !to[i].architecture)
-			return err_set(err, ERR_VERIFY,
-				       "package %zu has no name, version or architecture", i + 1);
-		if (to[i].sha256 && !is_hex(to[i].sha256, 64))
-			return err_set(err, ERR_VERIFY,
-				       "the digest of package '%.100s' is no SHA-256", to[i].name);
-	}
-	qsort(to, from->package_count, sizeof(*to), compare_packages);
-	for (size_t i = 0; i < from->package_count; i++)
-		if (n == 0 || compare_identity(&to[n - 1], &to[i]) != 0)
-			to[n++] = to[i];
-	x->sbom.packages = to;
-	x->sbom.package_count = n;
-	return 0;
-}
-
 static void name_packages(struct sbom_index *x)
 {
 	const char *distro = sbom_distro(x->sbom.distribution, x->sbom.release,
@@ -224,6 +91,7 @@ static void name_packages(struct sbom_index *x)
 		x->sources[i] = (struct sbom_source){
 			.name = source.name,
 			.version = source.version,
+			.origin = p->origin,
 			.ref = {.purl = sbom_package_purl(&source, x->sbom.distribution, distro,
 							  x->arena)},
 		};
@@ -235,12 +103,21 @@ static void name_packages(struct sbom_index *x)
 static int compare_source_refs(const void *a, const void *b)
 {
 	const struct sbom_source *x = a, *y = b;
-	int order = compare_sources(a, b);
+	int order = strcmp(x->name, y->name);
 
+	order = order ? order : strcmp(x->version, y->version);
 	return order ? order : strcmp(x->ref.id, y->ref.id);
 }
 
-/* name_packages left one source for each package. */
+static int compare_sources(const void *a, const void *b)
+{
+	const struct sbom_source *x = a, *y = b;
+	int order = compare_source_refs(a, b);
+
+	return order ? order : strcmp(x->origin ? x->origin : "", y->origin ? y->origin : "");
+}
+
+/* name_packages left one source for each package. One that is known to be from somewhere says it. */
 static void merge_sources(struct sbom_index *x)
 {
 	size_t count = x->sbom.package_count, n = 0;
@@ -248,10 +125,12 @@ static void merge_sources(struct sbom_index *x)
 
 	if (count)
 		memcpy(of, x->sources, count * sizeof(*of));
-	qsort(x->sources, count, sizeof(*x->sources), compare_source_refs);
-	for (size_t i = 0; i < count; i++)
-		if (n == 0 || compare_source_refs(&x->sources[n - 1], &x->sources[i]) != 0)
-			x->sources[n++] = x->sources[i];
+	qsort(x->sources, count, sizeof(*x->sources), compare_sources);
+	for (size_t i = 0; i < count; i++) {
+		bool same = n > 0 && compare_source_refs(&x->sources[n - 1], &x->sources[i]) == 0;
+
+		x->sources[same ? n - 1 : n++] = x->sources[i];
+	}
 	x->source_count = n;
 	for (size_t i = 0; i < count; i++) {
 		const struct sbom_source *found =
@@ -259,37 +138,6 @@ static void merge_sources(struct sbom_index *x)
 
 		x->package_sources[i] = (size_t)(found - x->sources);
 	}
-}
-
-static int copy_files(const struct sbom *from, struct sbom_index *x, struct err *err)
-{
-	struct sbom_file *to = mem_arena_alloc(x->arena, (from->file_count + 1) * sizeof(*to));
-	size_t n = 0;
-
-	for (size_t i = 0; i < from->file_count; i++) {
-		const struct sbom_file *f = &from->files[i];
-
-		to[i] = (struct sbom_file){
-			.path = clean(x->arena, f->path),
-			.sha256 = clean(x->arena, f->sha256),
-			.sha1 = clean(x->arena, f->sha1),
-			.size = f->size,
-			.component = clean(x->arena, f->component),
-		};
-		if (!to[i].path || !to[i].sha256 || !to[i].sha1 || !is_hex(to[i].sha256, 64) ||
-		    !is_hex(to[i].sha1, 40))
-			return err_set(err, ERR_VERIFY, "file '%.200s' has no SHA-256 and SHA-1",
-				       to[i].path ? to[i].path : "");
-		if (!to[i].component)
-			to[i].component = "files";
-	}
-	qsort(to, from->file_count, sizeof(*to), compare_files);
-	for (size_t i = 0; i < from->file_count; i++)
-		if (n == 0 || compare_files(&to[n - 1], &to[i]) != 0)
-			to[n++] = to[i];
-	x->sbom.files = to;
-	x->sbom.file_count = n;
-	return 0;
 }
 
 static void name_files(struct sbom_index *x)
@@ -316,70 +164,44 @@ static void name_files(struct sbom_index *x)
 	}
 }
 
-static int copy_containers(const struct sbom *from, struct sbom_index *x, struct err *err)
+static void name_containers(struct sbom_index *x)
 {
-	struct sbom_container *to =
-		mem_arena_alloc(x->arena, (from->container_count + 1) * sizeof(*to));
-	size_t n = 0;
+	size_t count = x->sbom.container_count;
 
-	for (size_t i = 0; i < from->container_count; i++) {
-		to[i].reference = clean(x->arena, from->containers[i].reference);
-		to[i].digest = clean(x->arena, from->containers[i].digest);
-		if (!to[i].reference || !to[i].digest || !str_has_prefix(to[i].digest, "sha256:") ||
-		    !is_hex(to[i].digest + 7, 64))
-			return err_set(err, ERR_VERIFY, "container image '%.200s' has no digest",
-				       to[i].reference ? to[i].reference : "");
-	}
-	qsort(to, from->container_count, sizeof(*to), compare_containers);
-	for (size_t i = 0; i < from->container_count; i++)
-		if (n == 0 || compare_containers(&to[n - 1], &to[i]) != 0)
-			to[n++] = to[i];
-	x->sbom.containers = to;
-	x->sbom.container_count = n;
-	x->containers = mem_arena_alloc(x->arena, (n + 1) * sizeof(*x->containers));
-	for (size_t i = 0; i < n; i++) {
+	x->containers = mem_arena_alloc(x->arena, (count + 1) * sizeof(*x->containers));
+	for (size_t i = 0; i < count; i++) {
+		const struct sbom_container *c = &x->sbom.containers[i];
 		struct str purl = {0};
 
-		purl_add_oci(&purl, to[i].reference, to[i].digest);
+		purl_add_oci(&purl, c->reference, c->digest);
 		x->containers[i].purl = keep(x->arena, &purl);
-		x->containers[i].id = make_id(x->arena, "container", to[i].reference,
-					      to[i].reference, to[i].digest, NULL);
+		x->containers[i].id =
+			make_id(x->arena, "container", c->reference, c->reference, c->digest, NULL);
 	}
-	return 0;
 }
 
-static int name_root(const struct sbom *from, struct sbom_index *x, struct err *err)
+static void name_root(struct sbom_index *x)
 {
-	struct sbom *s = &x->sbom;
+	const struct sbom *s = &x->sbom;
 	struct str purl = {0};
 
-	s->name = clean(x->arena, from->name);
-	s->version = clean(x->arena, from->version);
-	s->architecture = clean(x->arena, from->architecture);
-	s->description = clean(x->arena, from->description);
-	s->distribution = clean(x->arena, from->distribution);
-	s->release = clean(x->arena, from->release);
-	s->release_version = clean(x->arena, from->release_version);
-	if (!s->name || !s->version || !s->architecture || !s->distribution || !s->release)
-		return err_set(err, ERR_VERIFY,
-			       "the image has no name, version, architecture or distribution");
 	purl_add(&purl, "generic", NULL, s->name, s->version,
 		 (const struct purl_qualifier[]){{"arch", s->architecture}, {NULL, NULL}});
 	x->root.purl = keep(x->arena, &purl);
 	x->root.id =
 		make_id(x->arena, "image", s->name, s->name, s->version, s->architecture, NULL);
-	return 0;
 }
 
 int sbom_index_make(const struct sbom *sbom, struct sbom_index *x, struct err *err)
 {
 	*x = (struct sbom_index){.arena = mem_arena_new(), .sbom = *sbom};
-	if (name_root(sbom, x, err) < 0 || copy_packages(sbom, x, err) < 0 ||
-	    copy_files(sbom, x, err) < 0 || copy_containers(sbom, x, err) < 0)
+	if (sbom_index_copy(sbom, x, err) < 0)
 		return -1;
+	name_root(x);
 	name_packages(x);
 	merge_sources(x);
 	name_files(x);
+	name_containers(x);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The content of an SBOM in the form that both writers work on; private to sbom.c, spdx.c, cyclonedx.c.
+ * The content of an SBOM in the form that both writers work on; private to the files here.
  */
 #ifndef INGOT_ATTEST_SBOM_PARTS_H
 #define INGOT_ATTEST_SBOM_PARTS_H
@@ -15,7 +15,7 @@ struct sbom_ref {
 };
 
 struct sbom_source {
-	const char *name, *version;
+	const char *name, *version, *origin; /* origin may be NULL */
 	struct sbom_ref ref;
 };
 
@@ -42,6 +42,9 @@ struct sbom_index {
 
 /* Fills the index. Free with sbom_index_free, also after an error. */
 int sbom_index_make(const struct sbom *sbom, struct sbom_index *ret, struct err *err);
+
+/* Fills index->sbom from sbom; the first part of sbom_index_make. */
+int sbom_index_copy(const struct sbom *sbom, struct sbom_index *index, struct err *err);
 
 /* Frees it; usable with CLEANUP(). */
 void sbom_index_free(struct sbom_index *index);

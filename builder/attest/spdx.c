@@ -105,14 +105,19 @@ static json_t *person(const char *maintainer)
 	return json_string(text.data);
 }
 
+static void set_supplier(json_t *package, const char *origin)
+{
+	CLEANUP_FREE char *supplier = mem_printf("Organization: %s", origin);
+
+	json_object_set_new(package, "supplier", json_string(supplier));
+}
+
 static void add_origin(json_t *package, const struct sbom_package *p)
 {
 	CLEANUP(str_free) struct str text = {0};
 
 	if (p->origin) {
-		CLEANUP_FREE char *supplier = mem_printf("Organization: %s", p->origin);
-
-		json_object_set_new(package, "supplier", json_string(supplier));
+		set_supplier(package, p->origin);
 		if (p->maintainer)
 			json_object_set_new(package, "originator", person(p->maintainer));
 	} else {
@@ -144,9 +149,13 @@ static void add_packages(struct document *d)
 {
 	const struct sbom_index *x = d->x;
 
-	for (size_t i = 0; i < x->source_count; i++)
-		make_package(d, &x->sources[i].ref, x->sources[i].name, x->sources[i].version,
-			     "SOURCE");
+	for (size_t i = 0; i < x->source_count; i++) {
+		const struct sbom_source *source = &x->sources[i];
+		json_t *p = make_package(d, &source->ref, source->name, source->version, "SOURCE");
+
+		if (source->origin)
+			set_supplier(p, source->origin);
+	}
 	for (size_t i = 0; i < x->sbom.package_count; i++) {
 		const struct sbom_package *p = &x->sbom.packages[i];
 		json_t *package = make_package(d, &x->packages[i], p->name, p->version, "INSTALL");

@@ -28,17 +28,21 @@
 	F(close)                                                                                   \
 	F(last_error)                                                                              \
 	F(set_error_handler)                                                                       \
-	F(set_backend) F(set_backend_setting) F(set_network) F(set_tmpdir) F(set_autosync)         \
-		F(add_drive_opts_argv) F(launch) F(blockdev_getsize64) F(part_list) F(             \
-			free_partition_list) F(part_get_parttype) F(list_filesystems) F(vfs_label) \
-			F(inspect_os) F(inspect_get_type) F(inspect_get_distro) F(                 \
-				inspect_get_product_name) F(inspect_get_arch)                      \
-				F(inspect_get_major_version) F(inspect_get_minor_version) F(       \
-					inspect_get_package_format) F(inspect_get_mountpoints)     \
-					F(inspect_list_applications2) F(free_application2_list)    \
-						F(mount_options) F(mount_ro) F(exists)             \
-							F(read_file) F(filesize) F(ls) F(is_dir)   \
-								F(tar_out_opts_argv) F(umount_all)
+	F(set_backend)                                                                             \
+	F(set_backend_setting)                                                                     \
+	F(set_network)                                                                             \
+	F(set_tmpdir) F(set_autosync) F(add_drive_opts_argv) F(launch) F(set_hv) F(set_verbose)    \
+		F(set_event_callback) F(blockdev_getsize64) F(part_list) F(free_partition_list) F( \
+			part_get_parttype) F(list_filesystems) F(vfs_label) F(inspect_os)          \
+			F(inspect_get_type) F(inspect_get_distro) F(inspect_get_product_name)      \
+				F(inspect_get_arch) F(inspect_get_major_version) F(                \
+					inspect_get_minor_version) F(inspect_get_package_format)   \
+					F(inspect_get_mountpoints) F(inspect_list_applications2)   \
+						F(free_application2_list) F(mount_options)         \
+							F(mount_ro) F(exists) F(read_file)         \
+								F(filesize) F(ls) F(is_dir)        \
+									F(tar_out_opts_argv)       \
+										F(umount_all)
 
 struct api {
 #define DECLARE(name) __typeof__(guestfs_##name) *name;
@@ -87,6 +91,23 @@ static int load(struct api *api, struct err *err)
 	return 0;
 }
 
+/* What library and appliance print, for -vv. */
+static void on_text(guestfs_h *g, void *context, uint64_t event, int handle, int flags,
+		    const char *text, size_t len, const uint64_t *array, size_t array_len)
+{
+	const struct guest *guest = context;
+	json_t *line = json_stringn(text, len);
+
+	(void)g;
+	(void)event;
+	(void)handle;
+	(void)flags;
+	(void)array;
+	(void)array_len;
+	if (line)
+		guest_tell(guest->work, json_pack("{s:o}", "debug", line));
+}
+
 /* Why the appliance did not start, by what the library or the programs that it runs said. */
 static const struct cause {
 	const char *text, *hint;
@@ -126,14 +147,15 @@ static int failed(const struct guest *guest, int code, const char *what, struct 
 	const char *text = guest->api.last_error(guest->g);
 	CLEANUP_FREE char *more = said(guest);
 
-	err_set(err, code, "cannot %s: %.600s%s%.600s", what, text ? text : "libguestfs failed",
-		*more ? "\n    " : "", more);
+	/* Its first line says it; the others are advice for whoever calls the library. */
+	err_set(err, code, "cannot %s: %.*s%s%.600s", what, text ? (int)strcspn(text, "\n") : 17,
+		text ? text : "libguestfs failed", *more ? "\n    " : "", more);
 	if (code != ERR_TOOL)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(causes); i++)
 		if ((text && strstr(text, causes[i].text)) || strstr(more, causes[i].text))
 			return err_hint(err, "%s", causes[i].hint);
-	return err_hint(err, "'libguestfs-test-tool' shows why the appliance does not start");
+	return err_hint(err, "-vv shows what the appliance prints");
 }
 
 static int launch(struct guest *guest, struct err *err)
@@ -155,6 +177,11 @@ static int launch(struct guest *guest, struct err *err)
 	/* /tmp is this process' own: nothing of it outlives a kill. */
 	if (api->set_backend(guest->g, "direct") < 0 || api->set_tmpdir(guest->g, "/tmp") < 0 ||
 	    api->set_network(guest->g, 0) < 0 ||
+	    (guest->work->verbose &&
+	     (api->set_verbose(guest->g, 1) < 0 ||
+	      api->set_event_callback(guest->g, on_text,
+				      GUESTFS_EVENT_LIBRARY | GUESTFS_EVENT_APPLIANCE, 0,
+				      guest) < 0)) ||
 	    (!guest->work->kvm && api->set_backend_setting(guest->g, "force_tcg", "1") < 0) ||
 	    api->add_drive_opts_argv(guest->g, guest->work->image, &drive) < 0)
 		return failed(guest, ERR_TOOL, "look into this disk", err);
@@ -372,6 +399,23 @@ static int run_all(struct guest *guest, struct err *err)
 	return guest->work->tar_fd >= 0 ? send_tar(guest, err) : 0;
 }
 
+void guest_prepare(void)
+{
+	const struct guestfs_add_drive_opts_argv drive = {
+		.bitmask = GUESTFS_ADD_DRIVE_OPTS_FORMAT_BITMASK, .format = "raw"};
+	struct api api;
+	guestfs_h *g;
+
+	if (load(&api, NULL) < 0 || !(g = api.create()))
+		return;
+	api.set_error_handler(g, NULL, NULL);
+	/* The appliance is made before the hypervisor is looked at. */
+	if (api.set_backend(g, "direct") == 0 && api.set_hv(g, "/bin/false") == 0 &&
+	    api.add_drive_opts_argv(g, "/dev/null", &drive) == 0)
+		(void)api.launch(g);
+	api.close(g);
+}
+
 int guest_run(const struct guest_work *work, struct err *err)
 {
 	struct guest guest = {.work = work, .report = json_object()};
@@ -388,6 +432,10 @@ int guest_run(const struct guest_work *work, struct err *err)
 }
 
 #else
+
+void guest_prepare(void)
+{
+}
 
 int guest_run(const struct guest_work *work, struct err *err)
 {

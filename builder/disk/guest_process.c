@@ -155,6 +155,27 @@ static void close_others(const struct guest_work *work, int image_fd)
 	}
 }
 
+/* Interrupted or not, it ends in some seconds and cleans up after itself. */
+static void prepare(const struct guest_work *work)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)signal(SIGINT, SIG_IGN);
+		(void)signal(SIGTERM, SIG_IGN);
+		(void)signal(SIGHUP, SIG_IGN);
+		(void)dup2(work->stderr_fd, STDOUT_FILENO);
+		(void)dup2(work->stderr_fd, STDERR_FILENO);
+		guest_prepare();
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	/* What it complained of is not what the next one does. */
+	if (ftruncate(work->stderr_fd, 0) == 0)
+		(void)lseek(work->stderr_fd, 0, SEEK_SET);
+}
+
 static void run_child(struct guest_work *work, const char *path, int image_fd, pid_t parent)
 {
 	struct err err = {0};
@@ -162,6 +183,9 @@ static void run_child(struct guest_work *work, const char *path, int image_fd, p
 
 	forget_signals();
 	close_others(work, image_fd);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (geteuid() != 0)
+		prepare(work);
 	if (enter_namespaces(&err) == 0) {
 		/* After the change of rights, which forgets it. */
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -212,6 +236,8 @@ static void take_message(struct listener *l, const char *text, size_t len)
 		l->since = clock_monotonic();
 		log_info("%s", at);
 	}
+	if (json_member_string(message, "debug"))
+		log_debug("guest: %s", json_member_string(message, "debug"));
 	if (json_is_object(json_object_get(message, "report"))) {
 		json_decref(l->report);
 		l->report = json_incref(json_object_get(message, "report"));
@@ -372,7 +398,8 @@ static int talk(const struct guest_request *request, struct pipes *p, pid_t chil
 int guest_read(const struct guest_request *request, json_t **ret_report, struct err *err)
 {
 	struct pipes p CLEANUP(close_pipes) = {-1, {-1, -1}, {-1, -1}, -1};
-	struct guest_work work = {.image = IMAGE_IN_CHILD, .kvm = request->kvm};
+	struct guest_work work = {
+		.image = IMAGE_IN_CHILD, .kvm = request->kvm, .verbose = log_verbosity() >= 2};
 	pid_t parent = getpid(), pid;
 	int r;
 

@@ -58,29 +58,56 @@ static json_t *unit_row(struct units *u, const char *unit, struct err *err)
 	return json_object_get(u->rows, json_string_value(name));
 }
 
-/* What [Install] makes of a unit that no link of the administrator starts. */
-static const char *installable(const char *text)
+static void append(json_t *row, const char *member, json_t *value)
 {
-	bool inside = false, also = false;
-	const char *line;
+	json_t *list = json_object_get(row, member), *item;
+	size_t i;
+
+	if (!list) {
+		list = json_array();
+		json_object_set_new(row, member, list);
+	}
+	json_array_foreach(list, i, item)
+	{
+		if (json_equal(item, value))
+			return;
+	}
+	json_array_append(list, value);
+}
+
+/* A line of [Install]. Other names of the unit are kept until the links to it are known. */
+static const char *take_install(json_t *row, const char *line, size_t len, const char *state)
+{
+	static const char *const keys[] = {"WantedBy=", "RequiredBy=", "UpheldBy=", "Alias="};
+	CLEANUP_FREE char *text = mem_strndup(line, len);
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (!str_has_prefix(text, keys[i]) || !text[strlen(keys[i])])
+			continue;
+		if (strcmp(keys[i], "Alias=") == 0)
+			json_object_set_new(row, "install_alias", inventory_string(text + 6));
+		return "disabled";
+	}
+	return strcmp(state, "static") == 0 && (str_has_prefix(text, "Also=") ||
+						str_has_prefix(text, "DefaultInstance="))
+		       ? "indirect"
+		       : state;
+}
+
+/* What [Install] makes of a unit that no link of the administrator starts. */
+static const char *installable(json_t *row, const char *text)
+{
+	const char *state = "static", *line;
+	bool inside = false;
 	size_t len;
 
 	while ((line = inventory_line(&text, &len))) {
-		static const char *const keys[] = {
-			"WantedBy=", "RequiredBy=", "UpheldBy=", "Alias="};
-
 		if (len && *line == '[')
 			inside = len >= 9 && memcmp(line, "[Install]", 9) == 0;
-		for (size_t i = 0; inside && i < ARRAY_SIZE(keys); i++) {
-			size_t n = strlen(keys[i]);
-
-			if (len > n && memcmp(line, keys[i], n) == 0)
-				return "disabled";
-		}
-		also |= inside &&
-			(str_has_prefix(line, "Also=") || str_has_prefix(line, "DefaultInstance="));
+		if (inside)
+			state = take_install(row, line, len, state);
 	}
-	return also ? "indirect" : "static";
+	return state;
 }
 
 /* The text of a unit decides what it can be; an empty file masks. */
@@ -97,7 +124,7 @@ static int add_fragment(json_t *row, const struct inventory *inv, const struct i
 	digest_bytes(text->text, text->len, &digest);
 	json_object_set_new(row, "content", json_string(digest_hex(&digest, hex)));
 	json_object_set_new(row, "state",
-			    json_string(text->len ? installable(text->text) : "masked"));
+			    json_string(text->len ? installable(row, text->text) : "masked"));
 	return 0;
 }
 
@@ -107,6 +134,7 @@ static int add_link(struct units *u, json_t *row, const struct inventory_file *f
 {
 	const struct inventory_file *end = inventory_resolve(u->inv, file->path);
 	const char *target = base_name(file->target);
+	CLEANUP_JSON json_t *key = NULL;
 	json_t *other;
 
 	if (strcmp(file->target, "/dev/null") == 0) {
@@ -121,7 +149,11 @@ static int add_link(struct units *u, json_t *row, const struct inventory_file *f
 	if (!u->in_etc || !is_unit(target))
 		return 0;
 	other = unit_row(u, target, err);
-	return other ? json_object_set_new(other, "linked", json_true()) : -1;
+	if (!other)
+		return -1;
+	key = inventory_string(name);
+	append(other, "links", key);
+	return 0;
 }
 
 /* Links to this unit may have made the row before its file is seen. */
@@ -139,23 +171,6 @@ static int add_unit(const struct inventory_file *file, const char *name, void *c
 	if (json_object_get(row, "state"))
 		return 0;
 	return file->target ? add_link(u, row, file, name, err) : add_fragment(row, u->inv, file);
-}
-
-static void append(json_t *row, const char *member, json_t *value)
-{
-	json_t *list = json_object_get(row, member), *item;
-	size_t i;
-
-	if (!list) {
-		list = json_array();
-		json_object_set_new(row, member, list);
-	}
-	json_array_foreach(list, i, item)
-	{
-		if (json_equal(item, value))
-			return;
-	}
-	json_array_append(list, value);
 }
 
 /* An entry of TARGET.wants/. */
@@ -245,11 +260,29 @@ static void take_template(json_t *rows, const char *unit, json_t *row)
 		json_object_set(row, "content", content);
 }
 
+/* True when one of the links in /etc is a name that [Install] gives to the unit. */
+static bool is_linked_as_installed(const json_t *row)
+{
+	const char *names = json_member_string(row, "install_alias");
+	const json_t *link;
+	size_t i;
+
+	json_array_foreach(json_object_get(row, "links"), i, link)
+	{
+		const char *at = names ? strstr(names, json_string_value(link)) : NULL;
+
+		if (at && (at == names || at[-1] == ' ') &&
+		    strchr(" ", at[json_string_length(link)]))
+			return true;
+	}
+	return false;
+}
+
 /* The state follows from the file and from the links, whichever was seen first. */
 static void finish_unit(json_t *rows, const char *unit, json_t *row)
 {
 	const char *state = json_member_string(row, "state");
-	bool linked = json_is_true(json_object_get(row, "linked"));
+	bool started = json_is_true(json_object_get(row, "linked")) || is_linked_as_installed(row);
 
 	if (!state) {
 		take_template(rows, unit, row);
@@ -257,12 +290,14 @@ static void finish_unit(json_t *rows, const char *unit, json_t *row)
 			: json_object_get(row, "drop_ins") ? "drop-ins only"
 							   : "missing";
 	}
-	if (linked && strcmp(state, "masked") != 0 && strcmp(state, "alias") != 0 &&
-	    strcmp(state, "missing") != 0)
-		state = "enabled";
-	json_object_del(row, "linked");
+	if (strcmp(state, "disabled") == 0 || strcmp(state, "static") == 0 ||
+	    strcmp(state, "indirect") == 0)
+		state = started ? "enabled" : json_object_get(row, "links") ? "indirect" : state;
 	/* The new string is made before the old one, which state may be, is freed. */
 	json_object_set_new(row, "state", json_string(state));
+	json_object_del(row, "linked");
+	json_object_del(row, "links");
+	json_object_del(row, "install_alias");
 }
 
 int inventory_add_units(struct inventory *inv, struct err *err)

@@ -118,7 +118,7 @@ static int use_sums(struct verify *v, struct err *err)
 	return 0;
 }
 
-/* Notes a file whose digest is to be taken. */
+/* Notes a file whose digest is to be taken; want is what SHA256SUMS says, or NULL. */
 static int add_file(struct verify *v, const char *name, const struct digest *want, struct err *err)
 {
 	struct verify_file *file = &v->files[v->file_count];
@@ -135,7 +135,8 @@ static int add_file(struct verify *v, const char *name, const struct digest *wan
 		return err_set(err, ERR_VERIFY, "%s: it is no regular file", name);
 	*file = (struct verify_file){.name = mem_strdup(name),
 				     .path = MEM_STEAL(path),
-				     .want = *want,
+				     .want = want ? *want : (struct digest){{0}},
+				     .wanted = want != NULL,
 				     .size = (uint64_t)st.st_size};
 	v->file_count++;
 	return 0;
@@ -144,9 +145,8 @@ static int add_file(struct verify *v, const char *name, const struct digest *wan
 static int compare_files(struct verify *v, struct err *err)
 {
 	for (size_t i = 0; i < v->file_count; i++)
-		if (v->has_sums && sums_find(&v->sums, v->files[i].name) &&
-		    verify_compare(v->files[i].name, &v->files[i].found, SUMS_FILE,
-				   &v->files[i].want, err) < 0)
+		if (v->files[i].wanted && verify_compare(v->files[i].name, &v->files[i].found,
+							 SUMS_FILE, &v->files[i].want, err) < 0)
 			return -1;
 	if (v->has_sums)
 		verify_passed(v, "sums", SUMS_FILE, "%zu %s what it says", v->file_count,
@@ -335,9 +335,7 @@ static int look_around(struct verify *v, const char *name, struct err *err)
 	if (!v->has_sums)
 		verify_skipped(v, "sums", name, "there is no %s that names it", SUMS_FILE);
 	if (mentions(v, "manifest.json", name)) {
-		struct digest none = {{0}};
-
-		if (!entry && add_file(v, name, &none, err) < 0)
+		if (!entry && add_file(v, name, NULL, err) < 0)
 			return -1;
 		return verify_manifest(v, name, err);
 	}

@@ -41,6 +41,8 @@ int verify_file_run(struct verify_task *task, struct err *err)
 		verify_progress(task->verify, (uint64_t)n);
 	}
 	digest_finish(ctx, &file->found);
+	if (file->wanted && memcmp(file->found.bytes, file->want.bytes, DIGEST_SIZE) != 0)
+		atomic_store(&task->verify->stop, true);
 	return 0;
 }
 
@@ -54,7 +56,7 @@ int verify_disk_run(struct verify_task *task, struct err *err)
 	if (!image)
 		return -1;
 	ctx = digest_start();
-	for (uint64_t at = 0; at < image->size; at += CHUNK) {
+	for (uint64_t at = 0; at < image->size && !atomic_load(&task->verify->stop); at += CHUNK) {
 		size_t len = image->size - at < CHUNK ? (size_t)(image->size - at) : CHUNK;
 
 		if (image->pread(image, buffer, len, at, err) < 0) {
@@ -126,6 +128,8 @@ int verify_boot_run(struct verify_task *task, struct err *err)
 {
 	struct verify *v = task->verify;
 
+	if (atomic_load(&v->stop))
+		return 0;
 	v->inspected = inspect_image(v->head->path, true, err);
 	verify_progress(v, task->cost);
 	if (!v->inspected)

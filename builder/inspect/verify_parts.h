@@ -28,6 +28,7 @@ struct verify_task {
 struct verify_file {
 	char *name, *path;
 	struct digest want, found;
+	bool wanted; /* want is what SHA256SUMS says */
 	uint64_t size;
 };
 
@@ -69,6 +70,7 @@ struct verify {
 	json_t *inspected; /* what inspect_image says about head, verified */
 	atomic_uint_fast64_t done, entries, content;
 	uint64_t total;
+	atomic_bool stop; /* a file is not what SHA256SUMS says: nothing else matters */
 };
 
 /* Adds a check that passed to the report. */

@@ -25,6 +25,7 @@ struct tree {
 	size_t count, room;
 	uint64_t entries, bytes;
 	bool attributes; /* to be read in this part */
+	atomic_bool *stop;
 };
 
 static int note(const char *path, const struct squashread_stat *st, void *context, struct err *err)
@@ -83,7 +84,7 @@ static int read_part(struct tree *tree, unsigned part, unsigned parts, struct er
 {
 	uint64_t at = 0;
 
-	for (size_t i = 0; i < tree->count; i++) {
+	for (size_t i = 0; i < tree->count && !atomic_load(tree->stop); i++) {
 		/* The part in which a file begins has it. */
 		uint64_t owner = tree->bytes ? at / (tree->bytes / parts + 1) : 0;
 
@@ -100,7 +101,7 @@ int verify_tree_run(struct verify_task *task, struct err *err)
 	const struct verify_root *root = task->subject;
 	struct verify *v = task->verify;
 	CLEANUP(image_close) struct image *image = image_open(v->head->path, err);
-	struct tree tree = {.attributes = task->part == 0};
+	struct tree tree = {.attributes = task->part == 0, .stop = &v->stop};
 	int r = -1;
 
 	if (!image)

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -260,19 +261,26 @@ size_t compressor_frame(struct compressor *compressor, const uint8_t *bytes, siz
 	return ZSTD_isError(ret) ? 0 : ret;
 }
 
+static char versions[COMPRESS_DEFLATE_FAST + 1][32];
+
+static void name_libraries(void)
+{
+	snprintf(versions[COMPRESS_ZSTD], sizeof(*versions), "zstd %s", ZSTD_versionString());
+	snprintf(versions[COMPRESS_DEFLATE], sizeof(*versions), "zlib %s", zlibVersion());
+#ifdef HAVE_ISAL
+	snprintf(versions[COMPRESS_DEFLATE_FAST], sizeof(*versions), "isa-l %d.%d.%d",
+		 ISAL_MAJOR_VERSION, ISAL_MINOR_VERSION, ISAL_PATCH_VERSION);
+#else
+	memcpy(versions[COMPRESS_DEFLATE_FAST], versions[COMPRESS_DEFLATE], sizeof(*versions));
+#endif
+}
+
 const char *compressor_library(enum compression method)
 {
-	switch (method) {
-	case COMPRESS_ZSTD:
-		return "zstd";
-	case COMPRESS_DEFLATE_FAST:
-#ifdef HAVE_ISAL
-		return "isa-l";
-#endif
-	case COMPRESS_DEFLATE:
-	default:
-		return "zlib";
-	}
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, name_libraries);
+	return versions[method];
 }
 
 void compress_checksums(const uint8_t *cluster, uint32_t *ret_crc32, uint32_t *ret_adler32)

@@ -43,7 +43,7 @@ size_t compressor_run(struct compressor *compressor, const uint8_t *cluster, uin
 size_t compressor_frame(struct compressor *compressor, const uint8_t *bytes, size_t len,
 			uint8_t *to, size_t room);
 
-/* Name of the library that compresses; static. */
+/* Name and version of the library that compresses: "zstd 1.5.7"; static. */
 const char *compressor_library(enum compression method);
 
 /* CRC-32 (of gzip) and Adler-32 (of zlib) of OUTPUT_CLUSTER bytes. */
