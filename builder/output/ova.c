@@ -127,12 +127,10 @@ static void put_number(uint8_t *field, uint64_t number)
 		field[i] = (uint8_t)number;
 }
 
-static int write_member(const struct ova *ova, const char *name, uint64_t header_at, uint64_t size,
-			const struct str *text, struct err *err)
+void ova_member_header(uint8_t h[TAR_BLOCK], const char *name, uint64_t size)
 {
-	uint8_t h[TAR_BLOCK] = {0};
-
-	memcpy(h + TAR_NAME, name, strlen(name));
+	memset(h, 0, TAR_BLOCK);
+	memcpy(h + TAR_NAME, name, strnlen(name, TAR_NAME_SIZE - 1));
 	memcpy(h + TAR_MODE, "0000644", 8);
 	memcpy(h + TAR_UID, "0000000", 8);
 	memcpy(h + TAR_GID, "0000000", 8);
@@ -143,6 +141,14 @@ static int write_member(const struct ova *ova, const char *name, uint64_t header
 	memcpy(h + TAR_VERSION, "00", 2);
 	snprintf((char *)h + TAR_CHECKSUM, TAR_CHECKSUM_SIZE, "%06" PRIo32, tar_sum(h));
 	h[TAR_CHECKSUM + TAR_CHECKSUM_SIZE - 1] = ' ';
+}
+
+static int write_member(const struct ova *ova, const char *name, uint64_t header_at, uint64_t size,
+			const struct str *text, struct err *err)
+{
+	uint8_t h[TAR_BLOCK];
+
+	ova_member_header(h, name, size);
 	if (fd_pwrite(ova->fd, h, sizeof(h), header_at, ova->path, err) < 0)
 		return -1;
 	if (!text)

@@ -40,6 +40,10 @@ static inline uint32_t tar_sum(const uint8_t header[TAR_BLOCK])
 	return sum;
 }
 
+/* Fills the header of a member of size bytes, name of at most 99 characters: a file of root, of no time,
+ * readable by all. From 8 GiB on the size is binary, as GNU tar and libarchive have it. */
+void ova_member_header(uint8_t h[TAR_BLOCK], const char *name, uint64_t size);
+
 /* A machine with one disk. */
 struct ovf {
 	const char *name;   /* of the machine, any text */

@@ -89,7 +89,7 @@ static size_t take_record(struct archive *a, const char *text, size_t len)
 
 	for (; i < len && text[i] >= '0' && text[i] <= '9' && all <= EXTENSION_MAX; i++)
 		all = all * 10 + (size_t)(text[i] - '0');
-	if (i == 0 || i >= len || text[i] != ' ' || all > len || all < i + 3 ||
+	if (i == 0 || i >= len || text[i] != ' ' || all > len || all < i + 4 ||
 	    text[all - 1] != '\n')
 		return 0;
 	key = i + 1;

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "output/bigendian.h"
 #include "output/compress.h"
 #include "output/formats.h"
 #include "output/sinkfile.h"
@@ -120,10 +121,7 @@ static size_t pack(uint8_t *to, uint64_t lba, const struct output_grain *grain)
 	to[VMDK_MARKER] = 0x78; /* deflate, 32 KiB window */
 	to[VMDK_MARKER + 1] = 0x01;
 	memcpy(to + VMDK_MARKER + 2, grain->bytes, (size_t)grain->len + 2);
-	end[-4] = (uint8_t)(grain->adler32 >> 24); /* the only big-endian number */
-	end[-3] = (uint8_t)(grain->adler32 >> 16);
-	end[-2] = (uint8_t)(grain->adler32 >> 8);
-	end[-1] = (uint8_t)grain->adler32;
+	put_be32(end - 4, grain->adler32);
 	all = size_align(VMDK_MARKER + len, VMDK_SECTOR);
 	memset(end, 0, all - VMDK_MARKER - len);
 	return all;

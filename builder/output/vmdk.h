@@ -6,6 +6,8 @@
 #ifndef INGOT_OUTPUT_VMDK_H
 #define INGOT_OUTPUT_VMDK_H
 
+#include "disk/endian.h"
+
 #include <stdint.h>
 
 #define VMDK_SECTOR 512
@@ -45,39 +47,5 @@ enum {
 #define VMDK_MARKER 12
 /* Other markers, a sector each: u64 sectors that follow, u32 zero, u32 type. */
 enum { VMDK_MARKER_TABLE = 1, VMDK_MARKER_DIRECTORY, VMDK_MARKER_FOOTER };
-
-/* Reads 16 bits, little-endian, at any address. */
-static inline uint16_t get_le16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | p[1] << 8);
-}
-
-/* Reads 32 bits, little-endian, at any address. */
-static inline uint32_t get_le32(const uint8_t *p)
-{
-	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
-}
-
-/* Reads 64 bits, little-endian, at any address. */
-static inline uint64_t get_le64(const uint8_t *p)
-{
-	return (uint64_t)get_le32(p + 4) << 32 | get_le32(p);
-}
-
-/* Writes 32 bits, little-endian, at any address. */
-static inline void put_le32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)v;
-	p[1] = (uint8_t)(v >> 8);
-	p[2] = (uint8_t)(v >> 16);
-	p[3] = (uint8_t)(v >> 24);
-}
-
-/* Writes 64 bits, little-endian, at any address. */
-static inline void put_le64(uint8_t *p, uint64_t v)
-{
-	put_le32(p, (uint32_t)v);
-	put_le32(p + 4, (uint32_t)(v >> 32));
-}
 
 #endif
