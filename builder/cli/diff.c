@@ -341,30 +341,45 @@ static void print_diff(const json_t *diff, bool all)
 	print_unknown(diff);
 }
 
-/* Splits "packages,units"; an unknown name is ERR_USAGE. */
+static int no_category(const char *word, struct err *err)
+{
+	CLEANUP(str_free) struct str list = {0};
+	const char *near;
+	size_t count = 0;
+
+	for (; diff_categories[count]; count++)
+		str_addf(&list, "%s%s", count ? ", " : "", diff_categories[count]);
+	near = str_nearest(word, diff_categories, count);
+	err_set(err, ERR_USAGE, "option '--only' has no category '%.40s'", word);
+	return near ? err_hint(err, "did you mean '%s'?", near)
+		    : err_hint(err, "there are: %s", list.data);
+}
+
+static bool is_category(const char *word)
+{
+	for (const char *const *category = diff_categories; *category; category++)
+		if (strcmp(*category, word) == 0)
+			return true;
+	return false;
+}
+
+/* Splits "packages,units". */
 static int parse_only(const struct cli_args *args, struct strv *ret, struct err *err)
 {
 	CLEANUP(strv_free) struct strv values = {0};
-	size_t count = 0;
 
-	while (diff_categories[count])
-		count++;
 	cli_get_all(args, "only", &values);
 	for (size_t i = 0; i < values.count; i++) {
 		char *save = NULL;
 
 		for (char *word = strtok_r(values.items[i], ",", &save); word;
 		     word = strtok_r(NULL, ",", &save)) {
-			const char *near = str_nearest(word, diff_categories, count);
-
+			if (!is_category(word))
+				return no_category(word, err);
 			strv_add(ret, word);
-			if (near && strcmp(near, word) == 0)
-				continue;
-			err_set(err, ERR_USAGE, "option '--only' has no category '%.40s'", word);
-			return near ? err_hint(err, "did you mean '%s'?", near) : -1;
 		}
 	}
-	return 0;
+	return values.count && !ret->count ? no_category("", err) : 0;
 }
 
 static int run(const struct cli *cli, const struct cli_args *args, struct err *err)

@@ -37,9 +37,7 @@ int squashread_content(struct squashread *r, uint64_t ref,
 		sqfs_free(inode);
 		return squashread_damaged(r, SQFS_ERROR_NOT_FILE, err);
 	}
-	bytes = malloc(size < PIECE ? (size_t)size + 1 : PIECE);
-	if (!bytes)
-		result = squashread_damaged(r, SQFS_ERROR_ALLOC, err);
+	bytes = mem_alloc(size < PIECE ? (size_t)size : PIECE);
 	while (result == 0 && at < size) {
 		sqfs_u32 len = size - at < PIECE ? (sqfs_u32)(size - at) : (sqfs_u32)PIECE;
 		sqfs_s32 n = sqfs_data_reader_read(r->data, inode, at, bytes, len);

@@ -207,21 +207,28 @@ struct lists {
 	size_t added_count, removed_count, changed_count, rows, unknown;
 };
 
+/* Takes the reference of row: it is listed while there is room. */
+static void add_row(struct lists *l, json_t *list, size_t *count, json_t *row)
+{
+	++*count;
+	if (l->rows++ < ROWS_MAX)
+		json_array_append(list, row);
+	json_decref(row);
+}
+
 static void add_pair(struct lists *l, const struct inventory_file *a,
 		     const struct inventory_file *b, bool same_tree)
 {
-	unsigned what = a && b ? compare(a, b, same_tree, &l->unknown) : 0;
-	bool listed = l->rows < ROWS_MAX;
+	if (a && b) {
+		unsigned what = compare(a, b, same_tree, &l->unknown);
 
-	if (a && b && !what)
-		return;
-	l->rows++;
-	*(!a ? &l->added_count : !b ? &l->removed_count : &l->changed_count) += 1;
-	if (listed)
-		json_array_append_new(!a   ? l->added
-				      : !b ? l->removed
-					   : l->changed,
-				      a && b ? changed_json(a, b, what) : file_json(a ? a : b));
+		if (what)
+			add_row(l, l->changed, &l->changed_count, changed_json(a, b, what));
+	} else if (a) {
+		add_row(l, l->removed, &l->removed_count, file_json(a));
+	} else if (b) {
+		add_row(l, l->added, &l->added_count, file_json(b));
+	}
 }
 
 json_t *diff_files(struct inventory *a, struct inventory *b, bool *ret_same, struct err *err)

@@ -84,17 +84,22 @@ static int hash_file(struct inventory *inv, struct inventory_file *file, struct 
 	return 0;
 }
 
+/* A file that is to be digested. */
+struct wanted {
+	uint64_t order;
+	struct inventory_file *file;
+};
+
 static int compare_order(const void *a, const void *b)
 {
-	const struct inventory_file *x = *(struct inventory_file *const *)a;
-	const struct inventory_file *y = *(struct inventory_file *const *)b;
+	const struct wanted *x = a, *y = b;
 
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
 int inventory_hash(struct inventory *inv, const size_t *wanted, size_t count, struct err *err)
 {
-	CLEANUP_FREE struct inventory_file **files = mem_alloc_array(count, sizeof(*files));
+	CLEANUP_FREE struct wanted *list = mem_alloc_array(count, sizeof(*list));
 	uint64_t left = CONTENT_MAX;
 	size_t n = 0;
 
@@ -109,11 +114,11 @@ int inventory_hash(struct inventory *inv, const size_t *wanted, size_t count, st
 				       "cannot compare '%s': its files hold more than %d GiB",
 				       inv->name, (int)(CONTENT_MAX >> 30));
 		left -= file->size;
-		files[n++] = file;
+		list[n++] = (struct wanted){file->order, file};
 	}
-	qsort(files, n, sizeof(*files), compare_order);
+	qsort(list, n, sizeof(*list), compare_order);
 	for (size_t i = 0; i < n; i++)
-		if (hash_file(inv, files[i], err) < 0)
+		if (hash_file(inv, list[i].file, err) < 0)
 			return -1;
 	return 0;
 }

@@ -234,12 +234,14 @@ static int add_folder(const struct inventory_file *file, const char *name, void 
 		if (!str_has_suffix(name, relations[i].suffix))
 			continue;
 		inner.member = relations[i].member;
-		inner.owner = owner = inventory_string_n(name, len - strlen(relations[i].suffix));
+		owner = inventory_string_n(name, len - strlen(relations[i].suffix));
+		inner.owner = owner;
 		return inventory_children(u->inv, file->path, add_relation, &inner, err);
 	}
 	if (!str_has_suffix(name, ".d"))
 		return 0;
-	inner.owner = owner = inventory_string_n(name, len - 2);
+	owner = inventory_string_n(name, len - 2);
+	inner.owner = owner;
 	return is_unit(json_string_value(inner.owner))
 		       ? inventory_children(u->inv, file->path, add_drop_in, &inner, err)
 		       : 0;

@@ -235,6 +235,9 @@ is "$(jq -r '.sysctl.added[] | "\(.name)=\(.value)"' <<<"$all")" \
         awk -F= '{ v[$1] = $2 } END { for (k in v) print k "=" v[k] }' | sort)" \
     'settings of the kernel in the order of systemd-analyze'
 
+printf '%s\n' "$json" "$all" >events
+run_ok 'the events fit their schema' /usr/bin/python3 "$top/tests/check-events" <events
+
 # The text says what the JSON says.
 run_ok 'as text' "$INGOT" diff --all a.raw b.raw
 text=$out
@@ -262,6 +265,8 @@ is "$(jq -c '[has("sysctl"), has("packages"), has("files"), has("units")]' <<<"$
     'compares only these'
 run_status 2 'a category that is none' "$INGOT" diff --only unit a.raw b.raw
 like "$err" "^hint: did you mean 'units'\?$" 'has a hint'
+run_status 2 'no category' "$INGOT" diff --only , a.raw b.raw
+like "$err" '^hint: there are: image, setuid, .*, files$' 'has the list that completion reads'
 run_ok 'help' "$INGOT" diff --help
 for category in $(jq -r 'to_entries[] | select(.value | type == "object" and has("removed")) | .key' <<<"$json"); do
     like "$out" "\\b$category\\b" "help names $category"
