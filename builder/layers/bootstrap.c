@@ -43,6 +43,7 @@ struct job {
 	struct digest digest;
 	struct err err;
 	atomic_bool failed;
+	bool damaged; /* a download is not what the repository has */
 };
 
 static void on_bytes(uint64_t bytes, void *context)
@@ -153,7 +154,7 @@ static int set_brought_apart(const struct job *job, const json_t *all, json_t **
 }
 
 /* What was installed before the build's own packages were taken out, with digest and origin of each. */
-static json_t *list_installed(const struct job *job, struct err *err)
+static json_t *list_installed(struct job *job, struct err *err)
 {
 	CLEANUP_FREE char *path = path_join(job->records, RECORDS_STATUS);
 	CLEANUP(records_free) struct records records = {0};
@@ -171,7 +172,7 @@ static json_t *list_installed(const struct job *job, struct err *err)
 	if (records_complete(&records, ours, err) < 0) {
 		/* apt takes a kept download of the right size as it is. */
 		debs_forget(job->debs, all);
-		err_hint(err, "the kept downloads are removed: run again");
+		job->damaged = true;
 		return NULL;
 	}
 	return MEM_STEAL(all);
@@ -389,24 +390,52 @@ static int find_image(struct cache *cache, struct job *job, struct err *err)
 	return guestroot_check(dir, job->input.profile, err);
 }
 
-int packages_build(struct cache *cache, const struct profile *profile,
-		   const struct repositories *repositories, const struct packages_pins *pins,
-		   const char *data, const char *dir, struct log_step *step, struct err *err)
+static int build_once(struct cache *cache, const struct bootstrap_input *input,
+		      const struct packages_pins *pins, const char *dir, struct log_step *step,
+		      bool *ret_damaged, struct err *err)
 {
 	struct job job CLEANUP(free_job) = {
-		.input = {.profile = profile, .repositories = repositories, .data = data},
+		.input = *input,
 		.pins = pins,
 		.messages = {.step = step},
 		.box = SANDBOX_NONE,
 		.pipe_fd = -1,
 	};
+	int r;
 
-	if (sandbox_check(err) < 0)
-		return -1;
 	job.tree = tree_new();
 	job.input.program = job.program = proc_find("mmdebstrap");
 	if (find_image(cache, &job, err) < 0 || sandbox_open(cache, &job.box, err) < 0 ||
 	    make_folders(cache, &job, err) < 0)
 		return -1;
-	return fill_entry(&job, dir, err);
+	r = fill_entry(&job, dir, err);
+	*ret_damaged = job.damaged;
+	return r;
+}
+
+int packages_build(struct cache *cache, const struct profile *profile,
+		   const struct repositories *repositories, const struct packages_pins *pins,
+		   const char *data, const char *dir, struct log_step *step, struct err *err)
+{
+	const struct bootstrap_input input = {
+		.profile = profile, .repositories = repositories, .data = data};
+	CLEANUP_FREE char *tar = path_join(dir, BOOTSTRAP_TAR);
+	struct err why = {0};
+	bool damaged = false;
+	int r;
+
+	if (sandbox_check(err) < 0)
+		return -1;
+	r = build_once(cache, &input, pins, dir, step, &damaged, &why);
+	/* A download that the cache has kept is no reason to fail: it can be fetched again. Once. */
+	if (r < 0 && damaged) {
+		log_warn("%s; the kept downloads are fetched again", why.msg);
+		err_clear(&why);
+		if (unlink(tar) < 0 && errno != ENOENT)
+			return err_sys(err, errno, "cannot remove '%s'", tar);
+		r = build_once(cache, &input, pins, dir, step, &damaged, &why);
+	}
+	if (r < 0 && err)
+		*err = why;
+	return r;
 }

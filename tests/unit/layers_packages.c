@@ -408,8 +408,9 @@ TEST(origin_of_packages)
 
 TEST(what_was_installed_is_accounted_for)
 {
-	setup("echo bad >$debs/a_1_all.deb; pack");
+	setup("echo x >>runs; echo bad >$debs/a_1_all.deb; pack");
 	refuse(ERR_VERIFY, "the .deb of package 'a' is not the one that the repository has");
+	CHECK_FILE("runs", "x\nx\n");
 	CHECK_MISSING("cache/debs/debian-trixie-amd64/a_1_all.deb");
 	fake("rm $debs/*; pack");
 	refuse(ERR_OTHER, "cannot find the .deb of package 'a' (a_1_all.deb)");
@@ -427,6 +428,22 @@ TEST(what_was_installed_is_accounted_for)
 	fake("printf '\\nPackage: b\\nStatus: install ok installed\\nVersion: 1:2\\n"
 	     "Architecture: amd64\\n' >>tree/var/lib/dpkg/status; pack");
 	refuse(ERR_OTHER, "cannot tell where package 'b' 1:2 came from");
+	cache_close(cache);
+}
+
+/* One that was kept and has lost bits since is fetched again. */
+TEST(a_damaged_download_is_fetched_again)
+{
+	struct err err = {0};
+
+	setup("k=cache/debs/debian-trixie-amd64/a_1_all.deb; [ ! -e $k ] || cp $k $debs/; pack");
+	CHECK_OK(build(&err), &err);
+	CHECK_FILE("cache/debs/debian-trixie-amd64/a_1_all.deb", "deb\n");
+	tap_spew("cache/debs/debian-trixie-amd64/a_1_all.deb", "bad\n", 4);
+	key.bytes[0]++;
+	CHECK_OK(build(&err), &err);
+	CHECK_FILE("cache/debs/debian-trixie-amd64/a_1_all.deb", "deb\n");
+	check_clean();
 	cache_close(cache);
 }
 
