@@ -23,26 +23,19 @@
 #define STDERR_MAX ((size_t)16 << 10)
 
 /* Every function that is used, by its name without "guestfs_". */
-#define FUNCTIONS(F)                                                                               \
-	F(create)                                                                                  \
-	F(close)                                                                                   \
-	F(last_error)                                                                              \
-	F(set_error_handler)                                                                       \
-	F(set_backend)                                                                             \
-	F(set_backend_setting)                                                                     \
-	F(set_network)                                                                             \
-	F(set_tmpdir) F(set_autosync) F(add_drive_opts_argv) F(launch) F(set_hv) F(set_verbose)    \
-		F(set_event_callback) F(blockdev_getsize64) F(part_list) F(free_partition_list) F( \
-			part_get_parttype) F(list_filesystems) F(vfs_label) F(inspect_os)          \
-			F(inspect_get_type) F(inspect_get_distro) F(inspect_get_product_name)      \
-				F(inspect_get_arch) F(inspect_get_major_version) F(                \
-					inspect_get_minor_version) F(inspect_get_package_format)   \
-					F(inspect_get_mountpoints) F(inspect_list_applications2)   \
-						F(free_application2_list) F(mount_options)         \
-							F(mount_ro) F(exists) F(read_file)         \
-								F(filesize) F(ls) F(is_dir)        \
-									F(tar_out_opts_argv)       \
-										F(umount_all)
+/* clang-format off */
+#define FUNCTIONS(F)                                                                        \
+	F(create) F(close) F(last_error) F(set_error_handler) F(set_event_callback)         \
+	F(set_backend) F(set_backend_setting) F(set_hv) F(set_network) F(set_tmpdir)        \
+	F(set_verbose) F(add_drive_opts_argv) F(launch)                                     \
+	F(blockdev_getsize64) F(part_list) F(free_partition_list) F(part_get_parttype)      \
+	F(list_filesystems) F(vfs_label) F(mount_ro)                                        \
+	F(inspect_os) F(inspect_get_type) F(inspect_get_distro)                             \
+	F(inspect_get_product_name) F(inspect_get_arch) F(inspect_get_major_version)        \
+	F(inspect_get_minor_version) F(inspect_get_package_format)                          \
+	F(inspect_get_mountpoints) F(inspect_list_applications2) F(free_application2_list)  \
+	F(filesize) F(read_file) F(is_dir) F(ls) F(tar_out_opts_argv)
+/* clang-format on */
 
 struct api {
 #define DECLARE(name) __typeof__(guestfs_##name) *name;
@@ -71,24 +64,28 @@ static void at(const struct guest *guest, const char *text)
 	guest_tell(guest->work, json_pack("{s:s}", "at", text));
 }
 
+/* Returns -1 by a constant, for the analysis: then the functions are not there. */
 static int load(struct api *api, struct err *err)
 {
 	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	const char *missing = NULL;
 
 	if (!library) {
 		err_set(err, ERR_TOOL,
 			"cannot look into this disk: libguestfs cannot be loaded: %s", dlerror());
-		return err_hint(err, "install the package libguestfs0");
+		err_hint(err, "install the package libguestfs0");
+		return -1;
 	}
-#define RESOLVE(name)                                                                 \
-	api->name = (__typeof__(guestfs_##name) *)dlsym(library, "guestfs_" #name);   \
-	if (!api->name)                                                               \
-		return err_set(err, ERR_TOOL,                                         \
-			       "cannot look into this disk: this libguestfs has no '" \
-			       "guestfs_" #name "'");
+#define RESOLVE(name)                                                               \
+	api->name = (__typeof__(guestfs_##name) *)dlsym(library, "guestfs_" #name); \
+	if (!api->name)                                                             \
+		missing = "guestfs_" #name;
 	FUNCTIONS(RESOLVE)
 #undef RESOLVE
-	return 0;
+	if (!missing)
+		return 0;
+	err_set(err, ERR_TOOL, "cannot look into this disk: this libguestfs has no '%s'", missing);
+	return -1;
 }
 
 /* What library and appliance print, for -vv. */
@@ -128,7 +125,7 @@ static const struct cause {
 /* The last lines of what was said on standard error. */
 static char *said(const struct guest *guest)
 {
-	char *text = mem_alloc(STDERR_MAX + 1), *start = text;
+	char *text = mem_alloc(STDERR_MAX + 1), *start;
 	off_t size = lseek(guest->work->stderr_fd, 0, SEEK_END);
 	off_t from = size > (off_t)STDERR_MAX ? size - (off_t)STDERR_MAX : 0;
 	ssize_t n = pread(guest->work->stderr_fd, text, STDERR_MAX, from);
