@@ -24,15 +24,23 @@ static const struct cli_option options[] = {
 	{0},
 };
 
+/* Digests are told apart by their first digits; JSON has all of them. */
+static bool is_digest(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	return text && strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
 /* Values are short texts, numbers, lists of texts or objects of digests. */
-static void value_text(const json_t *value, const char *key, struct str *text)
+static void value_text(const json_t *value, struct str *text)
 {
 	const char *name, *separator = "";
 	json_t *item;
 	size_t i;
 
-	if (json_is_string(value) && (strcmp(key, "content") == 0 || strcmp(key, "sha256") == 0)) {
-		str_addf(text, "%.12s", json_string_value(value));
+	if (is_digest(value)) {
+		str_addf(text, "%.12s...", json_string_value(value));
 	} else if (json_is_string(value)) {
 		str_add(text, json_string_value(value));
 	} else if (json_is_integer(value)) {
@@ -41,14 +49,14 @@ static void value_text(const json_t *value, const char *key, struct str *text)
 		json_array_foreach(value, i, item)
 		{
 			str_add(text, i ? ", " : "");
-			value_text(item, "", text);
+			value_text(item, text);
 		}
 		str_add(text, i ? "" : "none");
 	} else if (json_is_object(value)) {
 		json_object_foreach((json_t *)value, name, item)
 		{
 			str_addf(text, "%s%s ", separator, name);
-			value_text(item, "content", text);
+			value_text(item, text);
 			separator = ", ";
 		}
 	} else {
@@ -56,12 +64,12 @@ static void value_text(const json_t *value, const char *key, struct str *text)
 	}
 }
 
-static void print_value(const json_t *value, const char *key)
+static void print_value(const json_t *value)
 {
 	CLEANUP(str_free) struct str text = {0};
 
 	str_add(&text, "");
-	value_text(value, key, &text);
+	value_text(value, &text);
 	text_print(text.data);
 }
 
@@ -82,7 +90,7 @@ static void print_row(char sign, const json_t *row)
 	if (!json_is_object(value)) {
 		if (!is_empty(value)) {
 			fputs("  ", stdout);
-			print_value(value, "");
+			print_value(value);
 		}
 		putchar('\n');
 		return;
@@ -92,17 +100,17 @@ static void print_row(char sign, const json_t *row)
 		if (is_empty(item) || strcmp(key, "content") == 0 || strcmp(key, "sha256") == 0)
 			continue;
 		printf("%s%s ", separator, key);
-		print_value(item, key);
+		print_value(item);
 		separator = ", ";
 	}
 	putchar('\n');
 }
 
-static void print_change(const json_t *from, const json_t *to, const char *key)
+static void print_change(const json_t *from, const json_t *to)
 {
-	print_value(from, key);
+	print_value(from);
 	fputs(" -> ", stdout);
-	print_value(to, key);
+	print_value(to);
 }
 
 /* "  ~ name  member from -> to, ..." */
@@ -116,14 +124,14 @@ static void print_changed_row(const json_t *row)
 	text_print(json_member_string(row, "name"));
 	if (!json_is_object(from)) {
 		fputs("  ", stdout);
-		print_change(from, to, "");
+		print_change(from, to);
 		putchar('\n');
 		return;
 	}
 	json_object_foreach((json_t *)from, key, item)
 	{
 		printf("%s%s ", separator, key);
-		print_change(item, json_object_get(to, key), key);
+		print_change(item, json_object_get(to, key));
 		separator = ", ";
 	}
 	json_object_foreach((json_t *)to, key, item)
@@ -131,7 +139,7 @@ static void print_changed_row(const json_t *row)
 		if (json_object_get(from, key))
 			continue;
 		printf("%s%s ", separator, key);
-		print_change(NULL, item, key);
+		print_change(NULL, item);
 		separator = ", ";
 	}
 	putchar('\n');
@@ -182,7 +190,7 @@ static void print_member(const json_t *file, const char *what)
 		return;
 	putchar(' ');
 	if (strcmp(what, "owner") != 0) {
-		print_change(json_object_get(from, what), json_object_get(to, what), what);
+		print_change(json_object_get(from, what), json_object_get(to, what));
 		return;
 	}
 	printf("%" JSON_INTEGER_FORMAT ":%" JSON_INTEGER_FORMAT " -> %" JSON_INTEGER_FORMAT

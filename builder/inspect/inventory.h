@@ -76,7 +76,7 @@ const char *inventory_kind(const struct inventory *inventory);
 
 /* All that is known but the files, an object of categories, each an object {name: string, number, true or
  * object of members}; a category that is absent is not known. Borrowed.
- *   image       version, root_hash, kernel, system, architecture, ...
+ *   image       name, version, root_hash, kernel, kernel_image, initrd (digests), system, ...
  *   setuid      path -> {mode, uid, gid, capabilities}: setuid and setgid files, files with capabilities
  *   ports       "allow tcp 22" -> {from, name}, "socket tcp 22" -> {units}, "policy" -> {input}
  *   units       unit -> {state, wanted_by, content, drop_ins}

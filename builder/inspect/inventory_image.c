@@ -7,9 +7,7 @@
 
 #include "base/fd.h"
 #include "base/path.h"
-#include "disk/fatread.h"
 #include "disk/gpt.h"
-#include "disk/slice.h"
 #include "inspect/inspect.h"
 #include "inspect/inspect_guest.h"
 #include "output/image.h"
@@ -22,9 +20,6 @@
 #include <unistd.h>
 
 #define JSON_MAX ((size_t)64 << 20)
-#define ESP_NAME "ESP:"
-#define ESP_DEPTH 16
-#define ESP_PIECE ((size_t)1 << 20)
 
 static int set_text(struct inventory *inv, const char *category, const char *name, const char *text,
 		    struct err *err)
@@ -76,9 +71,10 @@ static int add_partition(struct inventory *inv, const json_t *p, struct err *err
 				     : 0;
 }
 
-/* What `ingot inspect` finds. *ret_root is the number of the root's partition, 0: not known. */
+/* What `ingot inspect` finds. *ret_root is the number of the root's partition, 0: not known; *ret_uki the
+ * kernel image that starts it, NULL: none, borrowed. */
 static int add_disk(struct inventory *inv, const json_t *image, json_int_t *ret_root,
-		    struct err *err)
+		    const char **ret_uki, struct err *err)
 {
 	const json_t *entries = json_object_get(image, "entries"), *best = NULL, *item;
 	CLEANUP_FREE char *file = mem_printf("file %s", json_member_string(image, "format"));
@@ -96,6 +92,7 @@ static int add_disk(struct inventory *inv, const json_t *image, json_int_t *ret_
 			best = item;
 	}
 	*ret_root = json_integer_value(json_object_get(best, "root"));
+	*ret_uki = json_member_string(best, "file");
 	if (set_text(inv, "image", "root_hash", json_member_string(image, "root_hash"), err) < 0 ||
 	    set_text(inv, "image", "kernel", json_member_string(image, "kernel"), err) < 0 ||
 	    inventory_set(inv, "sizes", "disk", json_incref(json_object_get(image, "size")), err) <
@@ -108,67 +105,6 @@ static int add_disk(struct inventory *inv, const json_t *image, json_int_t *ret_
 		       : 0;
 }
 
-static int hash_image(struct image *file, struct digest *ret, struct err *err)
-{
-	CLEANUP_FREE char *bytes = mem_alloc(ESP_PIECE);
-	struct digest_ctx *ctx = digest_start();
-	uint64_t n;
-
-	for (uint64_t at = 0; at < file->size; at += n) {
-		n = file->size - at < ESP_PIECE ? file->size - at : ESP_PIECE;
-		if (file->pread(file, bytes, n, at, err) < 0) {
-			digest_ctx_free(ctx);
-			return -1;
-		}
-		digest_add(ctx, bytes, n);
-	}
-	digest_finish(ctx, ret);
-	return 0;
-}
-
-static int add_esp_file(struct inventory *inv, struct fatread *fat, const char *path,
-			const struct fatread_entry *entry, struct err *err)
-{
-	CLEANUP_FREE char *name = mem_printf(ESP_NAME "/%s", path);
-	struct inventory_file file = {.path = name, .mode = S_IFDIR | 0755};
-	CLEANUP(image_close) struct image *content = NULL;
-	struct digest digest;
-
-	if (!entry->is_folder) {
-		content = fatread_open_file(fat, path, err);
-		if (!content || hash_image(content, &digest, err) < 0)
-			return -1;
-		file.mode = S_IFREG | 0755;
-		file.size = content->size;
-		file.digest = &digest;
-	}
-	return inventory_add(inv, &file, err);
-}
-
-static int add_esp_folder(struct inventory *inv, struct fatread *fat, const char *folder,
-			  unsigned depth, struct err *err)
-{
-	CLEANUP_FREE struct fatread_entry *items = NULL;
-	size_t count;
-
-	if (depth > ESP_DEPTH)
-		return err_set(err, ERR_VERIFY,
-			       "cannot read the ESP of '%s': too many folders "
-			       "in each other",
-			       inv->name);
-	if (fatread_list(fat, folder, &items, &count, err) < 0)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		CLEANUP_FREE char *path =
-			mem_printf("%s%s%s", folder, *folder ? "/" : "", items[i].name);
-
-		if (add_esp_file(inv, fat, path, &items[i], err) < 0 ||
-		    (items[i].is_folder && add_esp_folder(inv, fat, path, depth + 1, err) < 0))
-			return -1;
-	}
-	return 0;
-}
-
 static bool is_type(const struct gpt_partition *p, const char *name)
 {
 	const struct gpt_type *type = gpt_type_of(&p->type);
@@ -176,20 +112,12 @@ static bool is_type(const struct gpt_partition *p, const char *name)
 	return type && strcmp(type->name, name) == 0;
 }
 
-/* Files of the ESP are named "ESP:/EFI/...", so that they are never taken for those of the root. */
-static int add_esp(struct inventory *inv, const struct gpt *gpt, struct err *err)
+static int add_esp(struct inventory *inv, const struct gpt *gpt, const char *uki, struct err *err)
 {
-	for (size_t i = 0; i < gpt->count; i++) {
-		const struct gpt_partition *p = &gpt->items[i];
-		CLEANUP(image_close) struct image *part = NULL;
-		CLEANUP(fatread_cleanup) struct fatread *fat = NULL;
-
-		if (!is_type(p, "esp"))
-			continue;
-		part = slice_open(inv->image, p->offset, p->size, "ESP", err);
-		fat = part ? fatread_open(part, err) : NULL;
-		return fat ? add_esp_folder(inv, fat, "", 0, err) : -1;
-	}
+	for (size_t i = 0; i < gpt->count; i++)
+		if (is_type(&gpt->items[i], "esp"))
+			return inventory_read_esp(inv, gpt->items[i].offset, gpt->items[i].size,
+						  uki, err);
 	return 0;
 }
 
@@ -220,10 +148,11 @@ static int read_disk(struct inventory *inv, const char *path, struct gpt *gpt, s
 {
 	CLEANUP_JSON json_t *image = inspect_image(path, false, err);
 	const struct gpt_partition *root;
+	const char *uki = NULL;
 	json_int_t number = 0;
 
-	if (!image || add_disk(inv, image, &number, err) < 0 ||
-	    gpt_read(inv->image, gpt, err) < 0 || add_esp(inv, gpt, err) < 0)
+	if (!image || add_disk(inv, image, &number, &uki, err) < 0 ||
+	    gpt_read(inv->image, gpt, err) < 0 || add_esp(inv, gpt, uki, err) < 0)
 		return -1;
 	root = find_root(inv, gpt, number);
 	if (!root) {

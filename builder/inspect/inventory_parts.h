@@ -88,6 +88,11 @@ int inventory_add_system(struct inventory *inventory, struct err *err);
 /* Reads manifest.json or a lock, whose text it is. */
 int inventory_read_json(struct inventory *inventory, const char *text, size_t len, struct err *err);
 
+/* Reads the files of the EFI system partition at offset of inventory->image (bytes), named "ESP:/...", and the
+ * digests of the kernel and the initrd in the kernel image uki on it (a path; NULL: none). */
+int inventory_read_esp(struct inventory *inventory, uint64_t offset, uint64_t size, const char *uki,
+		       struct err *err);
+
 /* Reads the entries of the squashfs in inventory->image. */
 int inventory_read_tree(struct inventory *inventory, struct err *err);
 

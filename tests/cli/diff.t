@@ -130,7 +130,7 @@ make_disk() { # NAME TREE CMDLINE KERNEL OWNER-OF-/srv/owner
 		EOF
     truncate -s 40M esp
     mkfs.fat -F 32 -s 1 esp >mkfs.log
-    make_pe "roothash=00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3d2e1f0 $3" "$4"
+    make_pe "roothash=00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3d2e1f0 $3" "$4" "initrd of $4"
     mmd -i esp ::EFI ::EFI/Linux
     mcopy -i esp pe '::EFI/Linux/demo.efi'
     dd if=esp of="$1.raw" bs=1M seek=1 conv=notrunc,sparse status=none
@@ -158,10 +158,12 @@ json=$out
 is "$(jq -r .event <<<"$json")" diff 'one event'
 is "$(jq -c '[.same, .unknown]' <<<"$json")" '[false,[]]' 'they differ, all is known'
 is "$(jq -c '[.a.version, .b.version, .a.kind]' <<<"$json")" '["1","2","image"]' 'what was compared'
+digest() { printf '%s' "$1" | sha256sum | cut -d' ' -f1; }
 section_is() { # CATEGORY WANT
     is "$(jq -cS ".$1 | [.removed, .added, .changed]" <<<"$json")" "$(jq -cS . <<<"$2")" "$1: all that changed and nothing else"
 }
-section_is image '[[], [], [{"name": "kernel", "from": "6.1.0", "to": "6.2.0"},
+section_is image '[[], [], [{"name": "initrd", "from": "'"$(digest 'initrd of 6.1.0')"'", "to": "'"$(digest 'initrd of 6.2.0')"'"},
+    {"name": "kernel", "from": "6.1.0", "to": "6.2.0"},
     {"name": "version", "from": "1", "to": "2"}]]'
 section_is setuid '[[{"name": "/usr/bin/su", "value": {"mode": "4755", "uid": 0, "gid": 0}}],
     [{"name": "/usr/bin/passwd", "value": {"mode": "2755", "uid": 0, "gid": 0}}], []]'
