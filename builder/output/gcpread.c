@@ -103,7 +103,7 @@ static int add_extent(struct gcp_image *g, uint64_t offset, uint64_t len, struct
 	}
 	if (g->count == MAP_MAX)
 		return damaged(g, "the map of its holes is too long", err);
-	if (g->count == g->room) {
+	if (!g->map || g->count == g->room) {
 		g->room = g->room ? 2 * g->room : 64;
 		g->map = mem_resize(g->map, g->room, sizeof(*g->map));
 	}
@@ -165,12 +165,10 @@ static int check_checksum(const struct gcp_image *g, const uint8_t *h, struct er
 
 static int read_header(struct gcp_image *g, struct err *err)
 {
+	static const char posix[8] = {'u', 's', 't', 'a', 'r', 0, '0', '0'};
 	const uint8_t *h = g->block;
 	bool gnu = memcmp(h + OLDTAR_AT_MAGIC, "ustar  ", 8) == 0;
-	bool ustar = memcmp(h + OLDTAR_AT_MAGIC,
-			    "ustar\0"
-			    "00",
-			    8) == 0;
+	bool ustar = memcmp(h + OLDTAR_AT_MAGIC, posix, sizeof(posix)) == 0;
 	uint64_t *size = &g->image.size;
 	uint8_t type = h[OLDTAR_AT_TYPE];
 
@@ -178,7 +176,7 @@ static int read_header(struct gcp_image *g, struct err *err)
 		return -1;
 	if (type == 'x' || type == 'g')
 		return refuse(g, "with a tar archive of pax format", err);
-	if (strncmp((const char *)h + OLDTAR_AT_NAME, OLDTAR_MEMBER, 100) != 0 ||
+	if (memcmp(h + OLDTAR_AT_NAME, OLDTAR_MEMBER, sizeof(OLDTAR_MEMBER)) != 0 ||
 	    (ustar && h[OLDTAR_AT_PREFIX] != 0))
 		return refuse(g, "with a tar archive whose first member is not disk.raw", err);
 	if (!(gnu && type == 'S') && !((gnu || ustar) && (type == '0' || type == 0)))
