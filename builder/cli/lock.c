@@ -67,7 +67,6 @@ static bool is_other(const struct lock *a, const struct lock *b)
 /* Reads what is there. One that is damaged, by a merge say, is no obstacle to writing a new one. */
 static int read_old(const struct cli_args *args, struct comparison *c, struct err *err)
 {
-	CLEANUP(str_free) struct str text = {0};
 	struct err why = {0};
 
 	if (access(c->file, F_OK) < 0 && errno == ENOENT && !cli_has(args, "check"))

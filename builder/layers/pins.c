@@ -66,9 +66,13 @@ static bool differ(const json_t *before, const json_t *now)
 	       (a && b && strcmp(a, b) != 0);
 }
 
-static int compare_changes(const void *a, const void *b)
+struct row {
+	json_t *value; /* borrowed */
+};
+
+static int compare_rows(const void *a, const void *b)
 {
-	const json_t *x = *(const json_t *const *)a, *y = *(const json_t *const *)b;
+	const json_t *x = ((const struct row *)a)->value, *y = ((const struct row *)b)->value;
 	int order = strcmp(member(x, "name"), member(y, "name"));
 
 	return order ? order : strcmp(member(x, "architecture"), member(y, "architecture"));
@@ -78,14 +82,14 @@ static int compare_changes(const void *a, const void *b)
 static json_t *sort(json_t *list)
 {
 	size_t count = json_array_size(list);
-	CLEANUP_FREE const json_t **rows = mem_alloc_array(count, sizeof(*rows));
+	CLEANUP_FREE struct row *rows = mem_alloc_array(count, sizeof(*rows));
 	json_t *ret = json_array();
 
 	for (size_t i = 0; i < count; i++)
-		rows[i] = json_array_get(list, i);
-	qsort(rows, count, sizeof(*rows), compare_changes);
+		rows[i].value = json_array_get(list, i);
+	qsort(rows, count, sizeof(*rows), compare_rows);
 	for (size_t i = 0; i < count; i++)
-		json_array_append(ret, (json_t *)rows[i]);
+		json_array_append(ret, rows[i].value);
 	json_decref(list);
 	return ret;
 }
