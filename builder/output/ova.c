@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "disk/endian.h"
 #include "output/formats.h"
 #include "output/ova_parts.h"
 #include "output/sinkfile.h"
@@ -130,7 +131,7 @@ static void put_number(uint8_t *field, uint64_t number)
 void ova_member_header(uint8_t h[TAR_BLOCK], const char *name, uint64_t size)
 {
 	memset(h, 0, TAR_BLOCK);
-	memcpy(h + TAR_NAME, name, strnlen(name, TAR_NAME_SIZE - 1));
+	put_text(h + TAR_NAME, name, strnlen(name, TAR_NAME_SIZE - 1));
 	memcpy(h + TAR_MODE, "0000644", 8);
 	memcpy(h + TAR_UID, "0000000", 8);
 	memcpy(h + TAR_GID, "0000000", 8);
@@ -138,7 +139,7 @@ void ova_member_header(uint8_t h[TAR_BLOCK], const char *name, uint64_t size)
 	put_number(h + TAR_MTIME, 0);
 	h[TAR_TYPE] = '0';
 	memcpy(h + TAR_MAGIC, "ustar", 6);
-	memcpy(h + TAR_VERSION, "00", 2);
+	put_text(h + TAR_VERSION, "00", 2);
 	snprintf((char *)h + TAR_CHECKSUM, TAR_CHECKSUM_SIZE, "%06" PRIo32, tar_sum(h));
 	h[TAR_CHECKSUM + TAR_CHECKSUM_SIZE - 1] = ' ';
 }
@@ -178,7 +179,7 @@ static int ova_finish(struct output_sink *sink, const struct output_content *con
 {
 	static const uint8_t end_of_archive[2 * TAR_BLOCK];
 	struct ova *ova = (struct ova *)sink;
-	uint64_t size, populated, end;
+	uint64_t size = 0, populated = 0, end;
 
 	if (vmdk_writer_finish(ova->vmdk, &content->digest, &size, &populated, err) < 0 ||
 	    write_front(ova, size, populated, err) < 0)

@@ -218,7 +218,7 @@ static void fill_header(const struct vmdk_writer *w, uint8_t *h)
 	put_le32(h + VMDK_ENTRIES, VMDK_TABLE_ENTRIES);
 	put_le64(h + VMDK_GD, DIRECTORY_AT);
 	put_le64(h + VMDK_OVERHEAD, w->first + w->tables * VMDK_TABLE_SECTORS);
-	memcpy(h + VMDK_NEWLINES_AT, VMDK_NEWLINES, strlen(VMDK_NEWLINES));
+	put_text(h + VMDK_NEWLINES_AT, VMDK_NEWLINES, strlen(VMDK_NEWLINES));
 	h[VMDK_COMPRESSION] = VMDK_DEFLATE;
 }
 
@@ -268,7 +268,7 @@ static int vmdk_finish(struct output_sink *sink, const struct output_content *co
 		       struct digest *ret_digest, struct err *err)
 {
 	struct vmdk_writer *w = (struct vmdk_writer *)sink;
-	uint64_t size, populated;
+	uint64_t size = 0, populated;
 
 	if (vmdk_writer_finish(w, &content->digest, &size, &populated, err) < 0)
 		return -1;

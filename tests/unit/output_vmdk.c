@@ -273,6 +273,8 @@ static void check_refused(const char *path, const char *message)
 TEST(disks_of_several_files_are_refused)
 {
 	static const char hint[] = "make it a single file with 'qemu-img convert'";
+	static const char evil[] = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\n"
+				   "createType=\"monolithicFlat\"\nRW 1 FLAT \"/etc/passwd\" 0\n";
 	CLEANUP_FREE uint8_t *bytes = sample();
 	struct err err = {0};
 
@@ -292,10 +294,7 @@ TEST(disks_of_several_files_are_refused)
 		 &err);
 	check_refused("child.vmdk", "with a difference to another file");
 	/* Never opened: a descriptor that names what must not be read. */
-	tap_spew("evil.vmdk",
-		 "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\n"
-		 "createType=\"monolithicFlat\"\nRW 1 FLAT \"/etc/passwd\" 0\n",
-		 118);
+	tap_spew("evil.vmdk", evil, strlen(evil));
 	check_refused("evil.vmdk", hint);
 	tap_spew("esx.vmdk", "COWD\1\0\0\0", 8);
 	check_refused("esx.vmdk", "of the kind that ESXi uses for snapshots");
