@@ -5,7 +5,6 @@
  */
 #include "inspect/verify_parts.h"
 
-#include "base/fd.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/size.h"
@@ -209,10 +208,9 @@ static int verify_folder(struct verify *v, struct err *err)
 /* True when the text of a file of the folder holds the name: files of other things are left alone. */
 static bool mentions(const struct verify *v, const char *file, const char *name)
 {
-	CLEANUP_FREE char *path = verify_path_of(v, file);
 	CLEANUP(str_free) struct str text = {0};
 
-	return fd_read_file(path, (size_t)32 << 20, &text, NULL) == 0 && text.data &&
+	return verify_slurp(v, file, (size_t)32 << 20, &text, NULL) == 0 &&
 	       memmem(text.data, text.len, name, strlen(name)) != NULL;
 }
 

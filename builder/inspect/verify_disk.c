@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #define CHUNK ((size_t)1 << 20)
+/* Zeros take no room in a file: without a limit they could keep us busy for years. */
+#define DISK_MAX ((uint64_t)16 << 40)
 
 int verify_file_run(struct verify_task *task, struct err *err)
 {
@@ -105,6 +107,9 @@ static int open_disk(struct verify *v, struct verify_disk *disk, struct err *err
 		return err_set(err, ERR_VERIFY,
 			       "%s: its disk has %llu bytes, manifest.json says %llu", disk->name,
 			       (unsigned long long)image->size, (unsigned long long)disk->size);
+	if (image->size > DISK_MAX)
+		return err_set(err, ERR_VERIFY, "%s: its disk is larger than %llu TiB", disk->name,
+			       (unsigned long long)(DISK_MAX >> 40));
 	disk->size = image->size;
 	disk->is_raw = strcmp(image->format, "raw") == 0;
 	/* A raw one is read fastest. */

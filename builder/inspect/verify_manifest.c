@@ -29,17 +29,12 @@ int verify_compare(const char *name, const struct digest *found, const char *who
 
 int verify_read(struct verify *v, const char *name, size_t max, struct str *text, struct err *err)
 {
-	CLEANUP_FREE char *path = verify_path_of(v, name);
 	const struct sums_entry *entry = sums_find(&v->sums, name);
 	struct digest found;
-	struct stat st;
 
 	if (v->has_sums && !entry)
 		return err_set(err, ERR_VERIFY, "%s: %s does not name it", name, SUMS_FILE);
-	if (stat(path, &st) < 0 && errno == ENOENT)
-		return err_set(err, ERR_VERIFY, "%s: it is missing from '%s'", name, v->folder);
-	str_add(text, "");
-	if (fd_read_file(path, max, text, err) < 0)
+	if (verify_slurp(v, name, max, text, err) < 0)
 		return -1;
 	digest_bytes(text->data, text->len, &found);
 	return entry ? verify_compare(name, &found, SUMS_FILE, &entry->digest, err) : 0;
@@ -122,8 +117,11 @@ static int check_artifact(struct verify *v, const json_t *item, const char *only
 	if (!format || !json_is_integer(bytes) || json_integer_value(bytes) < 0)
 		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " lacks its format or bytes", name);
 	path = verify_path_of(v, name);
-	if (stat(path, &st) < 0 && errno == ENOENT)
+	if (stat(path, &st) < 0) {
+		if (errno != ENOENT)
+			return err_sys(err, errno, "cannot open '%s'", path);
 		return err_set(err, ERR_VERIFY, "%s: it is missing, " MANIFEST " names it", name);
+	}
 	if (S_ISREG(st.st_mode) && st.st_size != json_integer_value(bytes))
 		return err_set(err, ERR_VERIFY, "%s: it has %lld bytes, " MANIFEST " says %lld",
 			       name, (long long)st.st_size, (long long)json_integer_value(bytes));

@@ -89,6 +89,13 @@ char *verify_path_of(const struct verify *v, const char *name);
 /* A text from outside as it may be printed: "?" when it holds control characters or is no UTF-8. */
 const char *verify_plain(const char *text);
 
+/* True when the folder has something of that name. */
+bool verify_has(const struct verify *v, const char *name);
+
+/* Reads a file of the folder. ERR_VERIFY when it is missing, no regular file or larger than max bytes. */
+int verify_slurp(const struct verify *v, const char *name, size_t max, struct str *text,
+		 struct err *err);
+
 /* Tells whoever watches that so many bytes more were read. */
 void verify_progress(struct verify *v, uint64_t bytes);
 

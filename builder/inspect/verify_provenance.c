@@ -5,12 +5,9 @@
 #include "inspect/verify_parts.h"
 
 #include "attest/dsse.h"
-#include "base/fd.h"
 #include "base/mem.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define STATEMENT_MAX ((size_t)16 << 20)
 #define STATEMENT_SUFFIX ".provenance.json"
@@ -71,20 +68,17 @@ static int check_envelope(struct verify *v, const char *statement, const struct 
 	CLEANUP_FREE char *name =
 		mem_printf("%.*s" VERIFY_ENVELOPE_SUFFIX,
 			   (int)(strlen(statement) - strlen(STATEMENT_SUFFIX)), statement);
-	CLEANUP_FREE char *path = verify_path_of(v, name);
 	CLEANUP(str_free) struct str content = {0};
 	CLEANUP(dsse_free) struct dsse envelope = {0};
-	struct stat st;
 
-	if (stat(path, &st) < 0 && errno == ENOENT) {
+	if (!verify_has(v, name)) {
 		if (v->options->key_count > 0)
 			return err_set(err, ERR_VERIFY, "%s: it is missing from '%s'", name,
 				       v->folder);
 		verify_skipped(v, "envelope", name, "there is none: the build was not signed");
 		return 0;
 	}
-	str_add(&content, "");
-	if (fd_read_file(path, DSSE_MAX, &content, err) < 0 ||
+	if (verify_slurp(v, name, DSSE_MAX, &content, err) < 0 ||
 	    dsse_parse(content.data, content.len, name, &envelope, err) < 0)
 		return -1;
 	if (strcmp(envelope.type, DSSE_IN_TOTO) != 0)

@@ -10,15 +10,43 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+bool verify_has(const struct verify *v, const char *name)
+{
+	CLEANUP_FREE char *path = verify_path_of(v, name);
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+int verify_slurp(const struct verify *v, const char *name, size_t max, struct str *text,
+		 struct err *err)
+{
+	CLEANUP_FREE char *path = verify_path_of(v, name);
+	struct stat st;
+
+	str_add(text, "");
+	if (stat(path, &st) < 0) {
+		if (errno == ENOENT)
+			return err_set(err, ERR_VERIFY, "%s: it is missing from '%s'", name,
+				       v->folder);
+		return err_sys(err, errno, "cannot open '%s'", path);
+	}
+	/* A pipe would keep us waiting. */
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_VERIFY, "%s: it is no regular file", name);
+	if ((uint64_t)st.st_size > max)
+		return err_set(err, ERR_VERIFY, "%s: it has %llu bytes, more than %zu", name,
+			       (unsigned long long)st.st_size, max);
+	return fd_read_file(path, max, text, err);
+}
 
 /* The signature over the bytes of SHA256SUMS, before anybody reads them. */
 static int check_signature(struct verify *v, struct err *err)
 {
-	CLEANUP_FREE char *path = verify_path_of(v, SUMS_FILE SUMS_SIGNATURE_SUFFIX);
 	CLEANUP(str_free) struct str signature = {0};
 
-	v->is_signed = access(path, F_OK) == 0;
+	v->is_signed = verify_has(v, SUMS_FILE SUMS_SIGNATURE_SUFFIX);
 	if (v->options->key_count == 0) {
 		verify_skipped(v, "signature", SUMS_FILE, "%s",
 			       v->is_signed
@@ -26,12 +54,8 @@ static int check_signature(struct verify *v, struct err *err)
 				       : "there is no signature: anybody could have made this");
 		return 0;
 	}
-	if (!v->is_signed)
-		return err_set(err, ERR_VERIFY,
-			       SUMS_FILE SUMS_SIGNATURE_SUFFIX ": it is missing from '%s'",
-			       v->folder);
-	str_add(&signature, "");
-	if (fd_read_file(path, SIGN_SIGNATURE_MAX, &signature, err) < 0)
+	if (verify_slurp(v, SUMS_FILE SUMS_SIGNATURE_SUFFIX, SIGN_SIGNATURE_MAX, &signature, err) <
+	    0)
 		return -1;
 	for (size_t i = 0; i < v->options->key_count; i++) {
 		const struct sign_key *key = v->options->keys[i];
@@ -49,11 +73,9 @@ static int check_signature(struct verify *v, struct err *err)
 
 int verify_read_sums(struct verify *v, bool *ret_found, struct err *err)
 {
-	CLEANUP_FREE char *path = verify_path_of(v, SUMS_FILE);
-
-	*ret_found = access(path, F_OK) == 0;
-	str_add(&v->sums_text, "");
-	return *ret_found ? fd_read_file(path, SUMS_MAX, &v->sums_text, err) : 0;
+	v->stage = "sums";
+	*ret_found = verify_has(v, SUMS_FILE);
+	return *ret_found ? verify_slurp(v, SUMS_FILE, SUMS_MAX, &v->sums_text, err) : 0;
 }
 
 int verify_use_sums(struct verify *v, struct err *err)

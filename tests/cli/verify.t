@@ -227,7 +227,17 @@ refused 'no signature' "SHA256SUMS\.sig: it is missing from 'bad'$" "${key_optio
 : >bad/SHA256SUMS.sig
 refused 'an empty signature' 'SHA256SUMS: its signature is not by' "${key_option[@]}"
 head -c 100000 /dev/zero >bad/SHA256SUMS.sig
-run_status 1 'a signature that is too large' "$INGOT" verify bad "${key_option[@]}"
+refused 'a signature that is too large' 'SHA256SUMS\.sig: it has 100000 bytes, more than 4096$' "${key_option[@]}"
+for file in SHA256SUMS SHA256SUMS.sig d_1.intoto.jsonl; do
+    fresh
+    rm "bad/$file" && mkfifo "bad/$file"
+    refused "a pipe as $file" "$file: it is no regular file$" "${key_option[@]}"
+done
+fresh
+rm -rf bad-link && mkdir bad-link && ln -s /nonexistent bad-link/SHA256SUMS
+run_status 5 'a link to nowhere' "$INGOT" verify bad-link
+qemu-img create -q -f qcow2 huge.qcow2 32T
+run_status 5 'a disk that is too large' "$INGOT" verify huge.qcow2
 fresh
 rm bad/SHA256SUMS
 refused 'no sums' "cannot verify 'bad': it has no SHA256SUMS$" "${key_option[@]}"
@@ -313,7 +323,7 @@ sums_line 'a huge line' "$zero  $(printf 'x%.0s' {1..3000})" "it is not '<SHA-25
 sums_line 'not a digest' 'xyz  d_1.raw' "it is not '<SHA-256>  <name>'$"
 fresh
 head -c 2000000 /dev/zero >bad/SHA256SUMS
-run_status 1 'a huge file' "$INGOT" verify bad
+refused 'a huge file' 'SHA256SUMS: it has 2000000 bytes, more than 1048576$'
 
 # Damage that the sums vouch for: the disk itself is looked at.
 fresh_disk() { # the image alone, so that no paper is in the way
