@@ -98,8 +98,9 @@ bool inspect_is_foreign(const char *path)
 		return false;
 	if (!image)
 		return strcmp(format, "raw") != 0 && strcmp(format, "qcow2") != 0;
-	if (strcmp(format, "raw") == 0 && strcmp(image->format, "raw") != 0)
-		return false;
+	/* What is raw to one and a container to the other can be read by that one only. */
+	if ((strcmp(format, "raw") == 0) != (strcmp(image->format, "raw") == 0))
+		return strcmp(format, "raw") != 0;
 	found = gpt_has_mark(image, &ours) || dos_has_mark(image) || has_mark(image, 0);
 	return found && !ours;
 }
