@@ -78,6 +78,26 @@ TEST(outfile_leaves_nothing_behind)
 		  "no/such/folder/x");
 }
 
+TEST(a_new_file_replaces_nothing)
+{
+	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
+	struct err err = {0};
+
+	CHECK_OK(outfile_open(&out, "x", &err), &err);
+	CHECK_OK(fd_write(out.fd, "1", 1, "x", &err), &err);
+	CHECK_OK(outfile_finish_new(&out, &err), &err);
+	CHECK_FILE("x", "1");
+	CHECK_OK(outfile_open(&out, "x", &err), &err);
+	CHECK_OK(fd_write(out.fd, "2", 1, "x", &err), &err);
+	CHECK_ERR(outfile_finish_new(&out, &err), &err, ERR_OTHER,
+		  "cannot create 'x': File exists");
+	CHECK_FILE("x", "1");
+	CHECK_INT(symlink("nowhere", "link"), 0);
+	CHECK_OK(outfile_open(&out, "link", &err), &err);
+	CHECK_ERR(outfile_finish_new(&out, &err), &err, ERR_OTHER, "File exists");
+	CHECK_INT(entries(), 2);
+}
+
 TEST(reads_are_bounded)
 {
 	struct str text = {0};
