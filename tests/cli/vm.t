@@ -93,6 +93,17 @@ for signal in INT TERM KILL; do
     is "$(ls tmp)" '' "no temporary file is left after SIG$signal"
 done
 
+# Formats that QEMU reads too; the last machine finds the byte wrong, so it reads the same disk.
+run_ok 'more formats' "$INGOT" -q convert image/x.raw --format qcow2,vhd,vmdk,gcp --output more
+for format in qcow2 vhd vmdk; do
+    run_ok "$format is tested" "$INGOT" test --kvm off more/x.$format
+    like "$out" '^ok [0-9]+ - .*flipped bit' "the bit flips in $format too"
+done
+run_status 2 'an image that QEMU does not read' "$INGOT" boot --kvm off --headless --run true more/x.gcp.tar.gz
+like "$err" 'QEMU reads no images of format gcp' 'says so'
+like "$err" 'ingot convert --format qcow2' 'and what helps'
+rm -rf more
+
 run_status 2 'bad --kvm' "$INGOT" boot --kvm maybe image/x.raw
 like "$err" "expected auto, on or off" 'says what is expected'
 run_status 2 'bad --forward' "$INGOT" boot --kvm off --headless --forward 22:22 --run true image/x.raw

@@ -371,6 +371,25 @@ TEST(a_failure_leaves_no_file)
 	check_fails(&s->list, "x.raw", ERR_OTHER, "part");
 }
 
+static void write_full(const struct region_list *list, const struct output_format *format)
+{
+	struct output_target target = {.format = format, .path = "x", .options = {.no_sync = true}};
+	struct region_list disk = *list;
+	struct output_result result;
+	struct err err = {0};
+
+	if (format->multiple)
+		disk.size = size_align(disk.size, format->multiple);
+	if (output_write_all(&disk, &target, 1, 2, NULL, &result, &err) == 0) {
+		/* One that is smaller than the room there is. */
+		CHECK(result.size <= MIB);
+		CHECK_INT(unlink("x"), 0);
+	} else {
+		CHECK_ERR(-1, &err, ERR_OTHER, "File too large");
+	}
+	check_nothing_left();
+}
+
 TEST(a_full_disk_leaves_no_file)
 {
 	CLEANUP(free_sample) struct sample *s = sample();
@@ -380,6 +399,8 @@ TEST(a_full_disk_leaves_no_file)
 	signal(SIGXFSZ, SIG_IGN);
 	CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	check_fails(&s->list, "x.raw", ERR_OTHER, "File too large");
+	for (const struct output_format *const *f = output_formats; *f; f++)
+		write_full(&s->list, *f);
 }
 
 TEST(wrong_regions_are_refused)
