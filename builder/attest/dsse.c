@@ -123,7 +123,7 @@ static bool is_wrapped(const char *path, const struct str *payload, const struct
 	CLEANUP(dsse_free) struct dsse e = {0};
 
 	return access(path, F_OK) == 0 && fd_read_file(path, DSSE_MAX, &text, NULL) == 0 &&
-	       text.data && dsse_parse(text.data, text.len, path, &e, NULL) == 0 &&
+	       text.data && dsse_parse(text.data, text.len, path, &e, NULL) == 0 && e.type &&
 	       strcmp(e.type, DSSE_IN_TOTO) == 0 && e.payload.len == payload->len &&
 	       memcmp(e.payload.data, payload->data, payload->len) == 0 && e.key_id &&
 	       strcmp(e.key_id, sign_key_id(key)) == 0 && dsse_verify(&e, key);

@@ -36,6 +36,7 @@ static int judge(struct sign_key *key, const char *where, struct err *err)
 {
 	int bits = EVP_PKEY_get_bits(key->open);
 	char group[64] = "";
+	int is_explicit = 0;
 
 	key->hash_first = true;
 	if (EVP_PKEY_is_a(key->open, "ED25519")) {
@@ -62,6 +63,13 @@ static int judge(struct sign_key *key, const char *where, struct err *err)
 			       "cannot use the key '%s': the curve is %s, P-256 or P-384 is needed",
 			       where, group[0] ? group : "an unknown one");
 	}
+	/* The same curve spelt out: another file, and so another name, for the same key. */
+	if (EVP_PKEY_get_int_param(key->open, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS,
+				   &is_explicit) == 1 &&
+	    is_explicit)
+		return err_set(err, ERR_PROFILE,
+			       "cannot use the key '%s': its curve is spelt out, not named", where);
+	ERR_clear_error();
 	snprintf(key->kind, sizeof(key->kind), "ECDSA P-%d", bits);
 	return 0;
 }

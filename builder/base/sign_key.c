@@ -85,7 +85,7 @@ static int secret_file_read(const char *path, struct secret_file *ret, struct er
 static int give_passphrase(char *to, int room, int writing, void *context)
 {
 	const char *passphrase = sign_passphrase();
-	size_t len = passphrase ? strlen(passphrase) : 0;
+	size_t len = passphrase ? strnlen(passphrase, (size_t)room + 1) : 0;
 
 	(void)writing;
 	*(bool *)context = true;

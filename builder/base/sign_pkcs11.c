@@ -71,9 +71,12 @@ static bool decode(const char *from, size_t len, char *to, size_t room)
 		char c = from[i];
 
 		if (c == '%') {
-			if (len - i < 3 || hex(from[i + 1]) < 0 || hex(from[i + 2]) < 0)
+			int high = len - i < 3 ? -1 : hex(from[i + 1]);
+			int low = len - i < 3 ? -1 : hex(from[i + 2]);
+
+			if (high < 0 || low < 0)
 				return false;
-			c = (char)(hex(from[i + 1]) << 4 | hex(from[i + 2]));
+			c = (char)(high << 4 | low);
 			i += 2;
 		}
 		if (c == 0 || n + 1 >= room)
@@ -134,7 +137,7 @@ static int take_attribute(struct sign_token *t, const char *text, size_t len, ch
 	} ours[] = {{"pin-value=", true, false},
 		    {"pin-source=", false, true},
 		    {"module-path=", false, false}};
-	char value[URI_MAX];
+	char value[URI_MAX] = "";
 
 	for (size_t i = 0; len > 0 && i < ARRAY_SIZE(ours); i++) {
 		size_t skip = strlen(ours[i].name);

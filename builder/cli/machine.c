@@ -8,8 +8,9 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/size.h"
-#include "cli/profiles.h"
 #include "cache/cache.h"
+#include "cli/profiles.h"
+#include "output/image.h"
 #include "vm/probe.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ static bool is_image_file(const char *operand)
 /* The file of the format that boots fastest among those that were built. */
 static const char *choose_artifact(const json_t *manifest)
 {
-	static const char *const formats[] = {"raw", "qcow2"};
+	static const char *const formats[] = {"raw", "qcow2", "qcow2-zlib", "vhd", "vmdk"};
 
 	for (size_t f = 0; f < ARRAY_SIZE(formats); f++) {
 		size_t i;
@@ -61,7 +62,7 @@ static int build_image(const struct cli *cli, const struct cli_args *args, const
 	file = choose_artifact(machine->manifest);
 	folder = json_member_string(machine->manifest, "folder");
 	if (!file || !folder) {
-		err_set(err, ERR_USAGE, "cannot boot '%s': no raw or qcow2 image of it is built",
+		err_set(err, ERR_USAGE, "cannot boot '%s': no image of it is built that QEMU reads",
 			operand);
 		return err_hint(err, "add raw to the formats of the profile");
 	}
@@ -94,6 +95,18 @@ static int find_manifest(struct cli_machine *machine, struct err *err)
 	}
 	if (machine->manifest)
 		manifest = NULL;
+	return 0;
+}
+
+/* What QEMU is told about the image: it does not guess, as what it guesses may be hostile. */
+static int inspect_image(struct cli_machine *machine, struct err *err)
+{
+	CLEANUP(image_close) struct image *image = image_open(machine->image, err);
+
+	if (!image)
+		return -1;
+	machine->options.image = (struct vm_image){
+		.path = machine->image, .format = image->format, .size = image->size};
 	return 0;
 }
 
@@ -151,8 +164,7 @@ int cli_machine_open(const struct cli *cli, const struct cli_args *args, const c
 	} else if (build_image(cli, args, operand, machine, err) < 0) {
 		return -1;
 	}
-	machine->options.image = machine->image;
-	return 0;
+	return inspect_image(machine, err);
 }
 
 void cli_machine_free(struct cli_machine *machine)

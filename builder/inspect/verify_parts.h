@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What verify.c (the order of things), verify_papers.c (manifest, provenance), verify_disk.c (bytes of
- * files and disks), verify_tree.c (the root file system) and verify_run.c (threads) share. Private to them.
+ * What verify.c (the order of things), verify_sums.c (signature, sums), verify_manifest.c,
+ * verify_provenance.c, verify_disk.c (bytes of files and disks), verify_tree.c (the root file system) and
+ * verify_run.c (threads) share. Private to them.
  */
 #ifndef INGOT_INSPECT_VERIFY_PARTS_H
 #define INGOT_INSPECT_VERIFY_PARTS_H
@@ -49,6 +50,7 @@ struct verify_root {
 };
 
 #define VERIFY_ROOTS_MAX 16
+#define VERIFY_ENVELOPE_SUFFIX ".intoto.jsonl"
 
 struct verify {
 	const struct verify_options *options;
@@ -97,6 +99,22 @@ int verify_compare(const char *name, const struct digest *found, const char *who
 /* Reads a file of the folder, at most max bytes, that SHA256SUMS must name when there is one, and compares
  * its digest with that. A file that is not there is ERR_VERIFY. */
 int verify_read(struct verify *v, const char *name, size_t max, struct str *text, struct err *err);
+
+/* Parses the JSON object in a file that was read; name is for messages. The caller decrefs it. */
+json_t *verify_parse(const struct str *text, const char *name, struct err *err);
+
+/* Reads SHA256SUMS into v->sums_text; *ret_found is false when there is none. */
+int verify_read_sums(struct verify *v, bool *ret_found, struct err *err);
+
+/* Checks the signature over v->sums_text, if keys are given, and then parses it. */
+int verify_use_sums(struct verify *v, struct err *err);
+
+/* Notes a file whose digest is to be taken in v->files, which must have room; want is what SHA256SUMS says,
+ * or NULL. ERR_VERIFY when it is missing. */
+int verify_add_file(struct verify *v, const char *name, const struct digest *want, struct err *err);
+
+/* Compares the digests that were found with what SHA256SUMS says. */
+int verify_compare_files(struct verify *v, struct err *err);
 
 /* Runs the tasks on as many threads as the options say. The error is that of the first task, in their
  * order, that failed. */

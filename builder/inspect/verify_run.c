@@ -39,7 +39,8 @@ static int by_cost(const void *a, const void *b)
 
 int verify_run(struct verify *v, struct verify_task *tasks, size_t count, struct err *err)
 {
-	CLEANUP_FREE struct verify_task **order = mem_alloc_array(count, sizeof(*order));
+	CLEANUP_FREE struct verify_task **order =
+		mem_alloc_array(count, sizeof(struct verify_task *));
 	struct pool pool = {.order = order, .count = count};
 	CLEANUP_FREE pthread_t *threads = NULL;
 	size_t started = 0, wanted = v->options->jobs < count ? v->options->jobs : count;

@@ -167,7 +167,10 @@ static int read_header(struct gcp_image *g, struct err *err)
 {
 	const uint8_t *h = g->block;
 	bool gnu = memcmp(h + OLDTAR_AT_MAGIC, "ustar  ", 8) == 0;
-	bool ustar = memcmp(h + OLDTAR_AT_MAGIC, "ustar\000", 8) == 0;
+	bool ustar = memcmp(h + OLDTAR_AT_MAGIC,
+			    "ustar\0"
+			    "00",
+			    8) == 0;
 	uint64_t *size = &g->image.size;
 	uint8_t type = h[OLDTAR_AT_TYPE];
 
@@ -312,8 +315,12 @@ static void gcp_image_close(struct image *image)
 
 bool gcp_is(const uint8_t *head, const uint8_t *tail)
 {
+	int like = (head[0] == 0x1f) + (head[1] == 0x8b) + (head[2] == 8);
+
 	(void)tail;
-	return head[0] == 0x1f && head[1] == 0x8b;
+	/* One damaged byte does not make a raw disk of it, which would have a mark at 510. */
+	return (head[0] == 0x1f && head[1] == 0x8b) ||
+	       (like == 2 && !(head[510] == 0x55 && head[511] == 0xaa));
 }
 
 struct image *gcp_read(int fd, const char *path, struct err *err)

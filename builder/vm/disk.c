@@ -4,110 +4,101 @@
  */
 #include "vm/disk.h"
 
-#include "base/fd.h"
+#include "base/json.h"
 #include "base/mem.h"
-#include "base/path.h"
 #include "base/proc.h"
 #include "base/size.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define QCOW2_EXTERNAL_DATA 4
 #define DISK_MAX ((uint64_t)64 << 40)
 
-static uint32_t be32(const uint8_t *p)
-{
-	uint32_t v;
+/* Formats that QEMU reads too, and what it calls them. */
+static const struct {
+	const char *format, *driver;
+} drivers[] = {
+	{"raw", "raw"},
+	{"qcow2", "qcow2"},
+	{"vhd", "vpc"},
+	{"vmdk", "vmdk"},
+};
 
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
+static const char *find_driver(const char *format)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (strcmp(drivers[i].format, format) == 0)
+			return drivers[i].driver;
+	return NULL;
 }
 
-static uint64_t be64(const uint8_t *p)
+static int check_image(const struct vm_image *image, const char **ret_driver, struct err *err)
 {
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be64toh(v);
-}
-
-/* docs/interop/qcow2.txt of QEMU. */
-static int inspect_qcow2(const char *image, const uint8_t *head, struct vm_disk_info *ret,
-			 struct err *err)
-{
-	bool v3 = be32(head + 4) >= 3;
-
-	if (be64(head + 8) != 0 || (v3 && (be64(head + 72) & QCOW2_EXTERNAL_DATA)))
-		return err_set(err, ERR_VERIFY,
-			       "cannot use '%s': it is a qcow2 file that refers to another file",
-			       image);
-	ret->format = "qcow2";
-	ret->virtual_size = be64(head + 24);
-	return 0;
-}
-
-int vm_disk_inspect(const char *image, struct vm_disk_info *ret, struct err *err)
-{
-	CLEANUP_FD int fd = open(image, O_RDONLY | O_CLOEXEC);
-	uint8_t head[104] = {0};
-	struct stat st;
-
-	*ret = (struct vm_disk_info){0};
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_sys(err, errno, "cannot open '%s'", image);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_USAGE, "cannot boot '%s': not a regular file", image);
-	if ((uint64_t)st.st_size < sizeof(head))
-		return err_set(err, ERR_VERIFY, "cannot boot '%s': too small for a disk", image);
-	if (fd_pread(fd, head, sizeof(head), 0, image, err) < 0)
-		return -1;
-	if (memcmp(head, "QFI\xfb", 4) == 0) {
-		if (inspect_qcow2(image, head, ret, err) < 0)
-			return -1;
-	} else {
-		ret->format = "raw";
-		ret->virtual_size = (uint64_t)st.st_size;
+	*ret_driver = find_driver(image->format);
+	if (!*ret_driver) {
+		err_set(err, ERR_USAGE, "QEMU reads no images of format %s", image->format);
+		return err_hint(err, "make another one of it: ingot convert --format qcow2");
 	}
-	if (ret->virtual_size < MIB || ret->virtual_size > DISK_MAX)
-		return err_set(err, ERR_VERIFY,
-			       "cannot boot '%s': %llu bytes are no size for a disk", image,
-			       (unsigned long long)ret->virtual_size);
+	if (image->size < MIB || image->size > DISK_MAX)
+		return err_set(err, ERR_VERIFY, "%llu bytes are no size for a disk",
+			       (unsigned long long)image->size);
 	return 0;
 }
 
-int vm_disk_create(const struct vm_tools *tools, const char *image, const char *path, uint64_t size,
-		   struct err *err)
+/* How QEMU is to open the image (its "json:" file names): by this driver, by the size in a VHD's footer
+ * rather than the one of its cylinders, and without any other file that it may name. */
+static char *backing_name(const struct vm_image *image, const char *driver, struct err *err)
 {
-	CLEANUP_FREE char *backing = realpath(image, NULL);
-	CLEANUP_FREE char *bytes = NULL;
-	struct vm_disk_info info;
+	CLEANUP_FREE char *path = realpath(image->path, NULL);
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_JSON json_t *node = NULL;
 
+	if (!path) {
+		err_sys(err, errno, "cannot open '%s'", image->path);
+		return NULL;
+	}
+	node = json_pack("{s:s, s:{s:s, s:s}}", "driver", driver, "file", "driver", "file",
+			 "filename", path);
+	if (node && strcmp(driver, "vpc") == 0)
+		json_object_set_new(node, "force_size_calc", json_string("current_size"));
+	else if (node && strcmp(driver, "raw") != 0)
+		json_object_set_new(node, "backing", json_null());
+	text = node ? json_dumps(node, JSON_COMPACT) : NULL;
+	if (!text) {
+		err_set(err, ERR_USAGE, "its path is not UTF-8");
+		return NULL;
+	}
+	return mem_printf("json:%s", text);
+}
+
+int vm_disk_create(const struct vm_tools *tools, const struct vm_image *image, const char *path,
+		   uint64_t size, struct err *err)
+{
+	CLEANUP_FREE char *backing = NULL;
+	CLEANUP_FREE char *bytes = NULL;
+	const char *driver;
+
+	if (check_image(image, &driver, err) < 0)
+		return -1;
+	backing = backing_name(image, driver, err);
 	if (!backing)
-		return err_sys(err, errno, "cannot open '%s'", image);
-	if (vm_disk_inspect(backing, &info, err) < 0)
 		return -1;
 	if (size == 0)
-		size = info.virtual_size + 8 * GIB;
-	if (size < info.virtual_size || size > DISK_MAX) {
+		size = image->size + 8 * GIB;
+	if (size < image->size || size > DISK_MAX) {
 		char text[16];
 
 		return err_set(err, ERR_USAGE, "the disk must be at least as large as '%s' (%s)",
-			       image, size_format(info.virtual_size, text));
+			       image->path, size_format(image->size, text));
 	}
 	bytes = mem_printf("%llu", (unsigned long long)size_align(size, 64 * KIB));
-	const char *argv[] = {
-		tools->qemu_img, "create", "-q", "-f",  "qcow2", "-F", info.format, "-b",
-		backing,         "--",     path, bytes, NULL};
+	const char *argv[] = {tools->qemu_img, "create", "-q", "-f",  "qcow2", "-F", driver, "-b",
+			      backing,         "--",     path, bytes, NULL};
 	struct proc proc = {.argv = argv};
 
 	if (proc_run(&proc, err) < 0)
-		return err_wrap(err, "cannot create a disk over '%s'", image);
+		return err_wrap(err, "cannot create a disk over '%s'", image->path);
 	return 0;
 }
 

@@ -12,19 +12,11 @@
 
 #include <stdint.h>
 
-struct vm_disk_info {
-	const char *format;    /* "raw" or "qcow2"; constant */
-	uint64_t virtual_size; /* bytes */
-};
-
-/* Tells the format and the size of an image file by its header. Refuses a qcow2 file that refers to
- * other files (ERR_VERIFY): it would be opened with our rights. */
-int vm_disk_inspect(const char *image, struct vm_disk_info *ret, struct err *err);
-
 /* Creates an overlay over the image at path, size bytes large (0: 8 GiB larger than the image, room
- * for the second slot and for var). ERR_USAGE when size is smaller than the image. Blocks shortly. */
-int vm_disk_create(const struct vm_tools *tools, const char *image, const char *path, uint64_t size,
-		   struct err *err);
+ * for the second slot and for var). ERR_USAGE when size is smaller than the image or QEMU does not read
+ * the format. Blocks shortly. */
+int vm_disk_create(const struct vm_tools *tools, const struct vm_image *image, const char *path,
+		   uint64_t size, struct err *err);
 
 /* Overwrites one byte of disk, an overlay of vm_disk_create that nobody uses. ERR_TOOL when qemu-io
  * is not installed. */

@@ -56,7 +56,7 @@ static int check_kept(const char *folder, const char *image, bool exists, struct
 static int make_disk(const struct vm_tools *tools, const struct vm_options *options,
 		     const char *path, struct err *err)
 {
-	if (vm_disk_create(tools, options->image, path, options->disk_size, err) < 0)
+	if (vm_disk_create(tools, &options->image, path, options->disk_size, err) < 0)
 		return -1;
 	return options->damage ? vm_disk_damage(path, options->damage, err) : 0;
 }
@@ -85,7 +85,7 @@ static int open_kept(const struct vm_tools *tools, const struct vm_options *opti
 	struct stat st;
 
 	if (path_make_dirs(options->keep, err) < 0 ||
-	    check_kept(options->keep, options->image, exists, err) < 0 ||
+	    check_kept(options->keep, options->image.path, exists, err) < 0 ||
 	    (!exists && make_disk(tools, options, disk, err) < 0) ||
 	    open_file(disk, O_RDWR, &store->disk, err) < 0 ||
 	    open_file(variables, O_RDWR | O_CREAT, &store->variables, err) < 0)

@@ -79,7 +79,7 @@ struct vm *vm_start(const struct vm_tools *tools, const struct vm_options *optio
 	if (r == 0)
 		return vm;
 	vm_free(vm);
-	err_wrap(err, "cannot boot '%s'", options->image);
+	err_wrap(err, "cannot boot '%s'", options->image.path);
 	return NULL;
 }
 

@@ -26,8 +26,16 @@ struct vm_damage {
 	uint8_t value;
 };
 
+/* An image as its reader (image_open) has seen it, which refuses those that need other files: QEMU would
+ * open them with our rights. */
+struct vm_image {
+	const char *path;
+	const char *format; /* "raw", "qcow2", "vhd" or "vmdk" */
+	uint64_t size;      /* of the disk, bytes */
+};
+
 struct vm_options {
-	const char *image;           /* raw or qcow2 */
+	struct vm_image image;
 	const char *keep;            /* folder where disk and UEFI variables stay, or NULL */
 	const char *console;         /* file for the serial console, or NULL: see vm_console */
 	uint64_t memory;             /* bytes; 0: 2 GiB */

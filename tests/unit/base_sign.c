@@ -170,9 +170,16 @@ static void check_refused(const char *algorithm, const char *option, const char 
 
 TEST(weak_and_foreign_keys_are_refused)
 {
+	struct err err = {0};
+
 	check_refused("RSA", "rsa_keygen_bits:1024", "RSA with 1024 bits");
 	check_refused("EC", "ec_paramgen_curve:secp256k1", "the curve is secp256k1");
 	check_refused("EC", "ec_paramgen_curve:P-521", "the curve is secp521r1");
+	CHECK_OK(RUN(NULL, &err, "openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+		     "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit", "-out",
+		     "spelt.key"),
+		 &err);
+	CHECK_ERR_PTR(sign_open_private("spelt.key", &err), &err, ERR_PROFILE, "spelt out");
 	check_refused("ED448", NULL, "neither Ed25519");
 	check_refused("X25519", NULL, "neither Ed25519");
 	check_refused("RSA-PSS", "rsa_keygen_bits:2048", "neither Ed25519");

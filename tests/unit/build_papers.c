@@ -179,7 +179,6 @@ TEST(papers_hold_what_the_steps_left)
 {
 	CLEANUP(build_papers_free) struct build_papers papers = {0};
 	CLEANUP_JSON json_t *manifest = make_manifest(), *sbom = NULL, *list = NULL;
-	CLEANUP_FREE char *line = NULL;
 	struct err err = {0};
 
 	make_job(set);

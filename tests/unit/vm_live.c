@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "base/size.h"
 #include "vm/child.h"
 #include "vm/disk.h"
 #include "vm/probe.h"
@@ -15,6 +16,8 @@
 #include "vm/vm.h"
 
 #define IMAGE_SIZE (4 << 20)
+
+static const struct vm_image raw_image = {"disk.raw", "raw", IMAGE_SIZE};
 
 static char top[PATH_MAX];
 
@@ -59,7 +62,7 @@ static void free_fake(void)
 
 static struct vm *boot(const char *mode)
 {
-	struct vm_options options = {.image = "disk.raw", .shell = true, .isolated = true};
+	struct vm_options options = {.image = raw_image, .shell = true, .isolated = true};
 	struct err err = {0};
 	struct vm *vm;
 
@@ -185,7 +188,7 @@ TEST(power_button)
 
 TEST(silent_guest_is_told)
 {
-	struct vm_options options = {.image = "disk.raw", .shell = true};
+	struct vm_options options = {.image = raw_image, .shell = true};
 	struct err err = {0};
 	struct vm *vm;
 
@@ -210,7 +213,7 @@ TEST(nothing_is_left_behind)
 
 TEST(kept_disk_belongs_to_one_image)
 {
-	struct vm_options options = {.image = "disk.raw", .shell = true, .keep = "k"};
+	struct vm_options options = {.image = raw_image, .shell = true, .keep = "k"};
 	struct err err = {0};
 
 	make_image();
@@ -235,13 +238,12 @@ TEST(overlay_is_larger_and_damage_is_one_byte)
 	struct vm_damage damage = {.offset = 1048584, .value = 7};
 	const char *argv[] = {"qemu-img", "convert", "-O", "raw", "d.qcow2", "d.raw", NULL};
 	struct proc convert = {.argv = argv};
-	struct vm_disk_info info;
 	struct err err = {0};
 	char *bytes;
 	size_t len, changed = 0;
 
 	make_image();
-	CHECK_OK(vm_disk_create(fake_tools(""), "disk.raw", "d.qcow2", 8 << 20, &err), &err);
+	CHECK_OK(vm_disk_create(fake_tools(""), &raw_image, "d.qcow2", 8 << 20, &err), &err);
 	CHECK_OK(vm_disk_damage("d.qcow2", &damage, &err), &err);
 	CHECK_OK(proc_run(&convert, &err), &err);
 	bytes = tap_slurp("d.raw", &len);
@@ -251,37 +253,104 @@ TEST(overlay_is_larger_and_damage_is_one_byte)
 	CHECK_INT(bytes[damage.offset], 7);
 	CHECK_U64(changed, 1);
 	free(bytes);
-	/* What refers to another file is not opened with our rights. */
-	CHECK_ERR(vm_disk_inspect("d.qcow2", &info, &err), &err, ERR_VERIFY,
-		  "refers to another file");
-	CHECK_ERR(vm_disk_create(&fake, "disk.raw", "e.qcow2", 1 << 20, &err), &err, ERR_USAGE,
+	CHECK_ERR(vm_disk_create(&fake, &raw_image, "e.qcow2", 1 << 20, &err), &err, ERR_USAGE,
 		  "at least as large");
 	free_fake();
 }
 
-TEST(image_formats_are_told_by_content)
+static int append(const char *path, const char *text)
 {
-	const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "x.raw", "64M", NULL};
-	struct proc create = {.argv = argv};
-	struct vm_disk_info info;
+	FILE *f = fopen(path, "ae");
+
+	return f && fputs(text, f) >= 0 && fclose(f) == 0 ? 0 : -1;
+}
+
+/* Lets QEMU's tools make an image of disk.raw, and what lies under an overlay of it a raw file again. */
+static void check_format(const char *format, const char *driver, const char *image_options)
+{
+	const struct vm_image image = {"image", format, IMAGE_SIZE + 1536 * 1024};
+	const char *make[] = {"qemu-img", "convert",     "-f",       "raw",   "-O", driver,
+			      "-o",       image_options, "disk.raw", "image", NULL};
+	const char *back[] = {"qemu-img", "convert", "-f",   "qcow2", "-O",
+			      "raw",      "overlay", "back", NULL};
+	struct proc proc = {.argv = make};
+	struct err err = {0};
+	size_t len, want_len;
+	char *bytes, *want;
+
+	/* No number of cylinders: a VHD has the size that its footer says. */
+	tap_spew("disk.raw", "start", 5);
+	CHECK(truncate("disk.raw", (off_t)image.size - 3) == 0);
+	CHECK_INT(append("disk.raw", "end"), 0);
+	CHECK_OK(proc_run(&proc, &err), &err);
+	CHECK_OK(vm_disk_create(fake_tools(""), &image, "overlay", image.size, &err), &err);
+	proc.argv = back;
+	CHECK_OK(proc_run(&proc, &err), &err);
+	bytes = tap_slurp("back", &len);
+	want = tap_slurp("disk.raw", &want_len);
+	/* An overlay has whole clusters. */
+	CHECK(len >= want_len);
+	CHECK_MEM(bytes, want, want_len);
+	free(bytes);
+	free(want);
+	free_fake();
+}
+
+TEST(qemu_gets_each_format_as_what_it_is)
+{
+	check_format("raw", "raw", "preallocation=off");
+	check_format("qcow2", "qcow2", "compat=1.1");
+	check_format("vhd", "vpc", "subformat=fixed,force_size");
+	check_format("vmdk", "vmdk", "subformat=streamOptimized");
+}
+
+TEST(images_that_qemu_cannot_boot_are_refused)
+{
+	static const struct vm_image gcp = {"disk.tar.gz", "gcp", GIB},
+				     small = {"disk.raw", "raw", 65536},
+				     absent = {"absent", "raw", MIB},
+				     foreign = {"\xff", "raw", MIB};
 	struct err err = {0};
 
-	make_image();
-	CHECK_OK(vm_disk_inspect("disk.raw", &info, &err), &err);
-	CHECK_STR(info.format, "raw");
-	CHECK_U64(info.virtual_size, IMAGE_SIZE);
-	CHECK_OK(proc_run(&create, &err), &err);
-	CHECK(truncate("x.raw", 2 << 20) == 0);
-	CHECK_OK(vm_disk_inspect("x.raw", &info, &err), &err);
-	CHECK_STR(info.format, "qcow2");
-	CHECK_U64(info.virtual_size, 64 << 20);
-	tap_spew("small", "x", 1);
-	CHECK_ERR(vm_disk_inspect("small", &info, &err), &err, ERR_VERIFY, "too small");
-	CHECK(truncate("small", 65536) == 0);
-	CHECK_ERR(vm_disk_inspect("small", &info, &err), &err, ERR_VERIFY,
+	fake_tools("");
+	CHECK_ERR(vm_disk_create(&fake, &gcp, "d", 0, &err), &err, ERR_USAGE,
+		  "QEMU reads no images of format gcp");
+	CHECK_CONTAINS(err.hint, "ingot convert --format qcow2");
+	CHECK_ERR(vm_disk_create(&fake, &small, "d", 0, &err), &err, ERR_VERIFY,
 		  "65536 bytes are no size");
-	CHECK_ERR(vm_disk_inspect(".", &info, &err), &err, ERR_USAGE, "not a regular file");
-	CHECK_ERR(vm_disk_inspect("absent", &info, &err), &err, ERR_OTHER, "cannot open 'absent'");
+	CHECK_ERR(vm_disk_create(&fake, &absent, "d", 0, &err), &err, ERR_OTHER,
+		  "cannot open 'absent'");
+	tap_spew("\xff", "x", 1);
+	CHECK_ERR(vm_disk_create(&fake, &foreign, "d", 0, &err), &err, ERR_USAGE, "is not UTF-8");
+	free_fake();
+}
+
+/* A qcow2 file that another file lies under: the overlay does not show that file. */
+TEST(no_other_file_is_opened)
+{
+	const char *secret[] = {"qemu-img", "create", "-q", "-f", "raw", "secret", "4M", NULL};
+	const char *make[] = {"qemu-img", "create", "-q",     "-f",    "qcow2", "-F",
+			      "raw",      "-b",     "secret", "image", NULL};
+	const char *back[] = {"qemu-img", "convert", "-f",   "qcow2", "-O",
+			      "raw",      "overlay", "back", NULL};
+	const struct vm_image image = {"image", "qcow2", IMAGE_SIZE};
+	struct proc proc = {.argv = secret};
+	struct err err = {0};
+	size_t len;
+	char *bytes;
+
+	CHECK_OK(proc_run(&proc, &err), &err);
+	tap_spew("secret", "secret", 6);
+	CHECK(truncate("secret", IMAGE_SIZE) == 0);
+	proc.argv = make;
+	CHECK_OK(proc_run(&proc, &err), &err);
+	CHECK_OK(vm_disk_create(fake_tools(""), &image, "overlay", IMAGE_SIZE, &err), &err);
+	proc.argv = back;
+	CHECK_OK(proc_run(&proc, &err), &err);
+	bytes = tap_slurp("back", &len);
+	CHECK_INT(bytes[0], 0);
+	free(bytes);
+	free_fake();
 }
 
 /* -- the probe -- */
@@ -386,7 +455,7 @@ static unsigned run_suite(const char *mode, bool quick, const char *only, struct
 {
 	static const struct vm_test tests[] = {{"profile's own", "exit 0", "leaving", 5},
 					       {"expects", "exit 0", "nothing of it", 5}};
-	struct vm_options machine = {.image = "disk.raw", .kvm = true};
+	struct vm_options machine = {.image = raw_image, .kvm = true};
 	struct vm_damage damage = {.offset = 8, .value = 1};
 	struct vm_suite suite = {
 		.tools = fake_tools(mode),
@@ -524,7 +593,7 @@ static bool is_gone(pid_t pid)
 TEST_TIMEOUT(qemu_does_not_outlive_us, 60)
 {
 	CLEANUP(vm_tools_free) struct vm_tools tools = {0};
-	struct vm_options options = {.image = "disk.raw", .shell = true};
+	struct vm_options options = {.image = raw_image, .shell = true};
 	struct err err = {0};
 	int report[2], status;
 	pid_t qemu = 0, us;
@@ -559,7 +628,7 @@ TEST_TIMEOUT(real_qemu_takes_our_command_line, 60)
 {
 	CLEANUP(vm_tools_free) struct vm_tools tools = {0};
 	const char *forwards[] = {"tcp:48211:22", NULL};
-	struct vm_options options = {.image = "disk.raw",
+	struct vm_options options = {.image = raw_image,
 				     .shell = true,
 				     .isolated = true,
 				     .forwards = forwards,

@@ -36,7 +36,8 @@ static char *command_line(const struct vm_options *options, unsigned major, stru
 TEST(command_line_of_a_test_machine)
 {
 	struct err err = {0};
-	struct vm_options options = {.image = "x", .isolated = true, .shell = true};
+	struct vm_options options = {
+		.image = {"x", "raw", 1 << 20}, .isolated = true, .shell = true};
 	CLEANUP_FREE char *line = command_line(&options, 10, &err);
 
 	CHECK_CONTAINS(line, "/x/qemu -nodefaults -no-user-config -display none ");
@@ -57,7 +58,7 @@ TEST(command_line_of_a_terminal)
 {
 	struct err err = {0};
 	const char *forwards[] = {"tcp:2222:22", "udp:5353:53", NULL};
-	struct vm_options options = {.image = "x",
+	struct vm_options options = {.image = {"x", "raw", 1 << 20},
 				     .terminal = true,
 				     .kvm = true,
 				     .cpus = 4,
@@ -77,7 +78,7 @@ TEST(command_line_of_a_terminal)
 TEST(old_qemu_gets_no_cmpxchg16b)
 {
 	struct err err = {0};
-	struct vm_options options = {.image = "x"};
+	struct vm_options options = {.image = {"x", "raw", 1 << 20}};
 	CLEANUP_FREE char *line = command_line(&options, 7, &err);
 	struct vm_tools new = tools(8);
 
@@ -95,7 +96,7 @@ TEST(bad_forwards_are_refused)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct err err = {0};
 		const char *forwards[] = {bad[i], NULL};
-		struct vm_options options = {.image = "x", .forwards = forwards};
+		struct vm_options options = {.image = {"x", "raw", 1 << 20}, .forwards = forwards};
 
 		CHECK(command_line(&options, 10, &err) == NULL);
 		CHECK_INT(err.code, ERR_USAGE);
@@ -107,7 +108,8 @@ TEST(bad_credentials_are_refused)
 {
 	struct err err = {0};
 	struct vm_credential item = {"a,value=b", "x"};
-	struct vm_options options = {.image = "x", .credentials = &item, .credential_count = 1};
+	struct vm_options options = {
+		.image = {"x", "raw", 1 << 20}, .credentials = &item, .credential_count = 1};
 	CLEANUP_FREE char *large = mem_alloc(60001);
 
 	CHECK(command_line(&options, 10, &err) == NULL);
