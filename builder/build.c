@@ -75,6 +75,9 @@ static int make_keys(struct job *job, struct err *err)
 	for (size_t i = 0; i < STEP_COUNT; i++) {
 		if (build_steps[i].key(job, &job->keys[i], err) < 0)
 			return err_wrap(err, "profile '%s'", job->profile->name);
+		/* Images that were checked against this lock, and whose manifest names it. */
+		if (i == STEP_IMAGES && job->has_lock)
+			cache_key_add_digest(&job->keys[i], "lock", &job->lock_digest);
 		cache_key_digest(&job->keys[i], build_steps[i].name, &job->digests[i]);
 	}
 	return 0;
@@ -203,9 +206,9 @@ static bool discard_damaged(struct job *job)
  * is no reason to build again. */
 static int run_steps(struct job *job, struct err *err)
 {
-	bool there = build_steps[STEP_IMAGES].done(job) && build_lock_is_named(job);
+	size_t first = build_steps[STEP_IMAGES].done(job) ? STEP_IMAGES : 0;
 
-	for (size_t i = there ? STEP_IMAGES : 0; i < STEP_COUNT; i++) {
+	for (size_t i = first; i < STEP_COUNT; i++) {
 		if (run_step(job, i, err) < 0)
 			return -1;
 		if (i == STEP_PACKAGES && build_lock_check(job, err) < 0)
@@ -327,7 +330,7 @@ json_t *build_plan(const struct build_options *options, struct err *err)
 	plan = json_array();
 	for (size_t k = 0; k < build.count; k++) {
 		struct job *job = &build.jobs[k];
-		bool needed = !build_steps[STEP_IMAGES].done(job) || !build_lock_is_named(job);
+		bool needed = !build_steps[STEP_IMAGES].done(job);
 
 		for (size_t i = 0; i < STEP_COUNT; i++)
 			json_array_append_new(plan, plan_row(job, i, needed));

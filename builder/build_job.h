@@ -60,10 +60,6 @@ int build_lock_open(struct job *job, struct err *err);
 /* Checks that the package layer is what the lock says; opens it. Without a lock nothing is done. */
 int build_lock_check(struct job *job, struct err *err);
 
-/* True when the manifest of the job names its lock (or it has none): then what it describes was
- * checked. */
-bool build_lock_is_named(const struct job *job);
-
 /* Names the lock in an error of the package step that it caused, with a hint. Returns -1. */
 int build_lock_explain(const struct job *job, struct err *err);
 

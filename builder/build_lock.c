@@ -119,14 +119,6 @@ int build_lock_check(struct job *job, struct err *err)
 	return hint(job, err);
 }
 
-bool build_lock_is_named(const struct job *job)
-{
-	const char *named = json_member_string(job->manifest, "lock");
-	char hex[DIGEST_HEX_SIZE];
-
-	return !job->has_lock || (named && strcmp(named, digest_hex(&job->lock_digest, hex)) == 0);
-}
-
 int build_lock_explain(const struct job *job, struct err *err)
 {
 	if (!job->has_lock || !err || err->code != ERR_VERIFY)

@@ -165,11 +165,10 @@ static int check_all(struct verify *v, struct err *err)
 /* Files that nobody vouches for. */
 static int list_unlisted(struct verify *v, struct err *err)
 {
-	json_t *unlisted = json_array();
+	json_t *unlisted = json_object_get(v->report, "unlisted");
 	DIR *dir = opendir(v->folder);
 	struct dirent *e;
 
-	json_object_set_new(v->report, "unlisted", unlisted);
 	if (!dir)
 		return err_sys(err, errno, "cannot read the folder '%s'", v->folder);
 	while ((e = readdir(dir))) {
@@ -305,6 +304,7 @@ int verify_path(const char *path, const struct verify_options *options, json_t *
 		err = &own;
 	json_object_set_new(v.report, "path", json_string(path));
 	json_object_set_new(v.report, "checks", v.checks);
+	json_object_set_new(v.report, "unlisted", json_array());
 	if (stat(path, &st) < 0) {
 		r = err_sys(err, errno, "cannot open '%s'", path);
 	} else if (S_ISDIR(st.st_mode)) {

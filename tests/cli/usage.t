@@ -7,7 +7,7 @@ requires jq
 run_ok 'ingot --help' "$INGOT" --help
 help=$out
 like "$help" '^Usage: ingot' 'help has a usage line'
-for verb in build lock plan validate explain schema inspect boot test cache; do
+for verb in build lock plan validate explain schema inspect verify keygen boot test cache; do
     like "$help" "^  $verb " "help lists $verb"
     run_ok "ingot $verb --help" "$INGOT" "$verb" --help
     like "$out" "^Usage: ingot $verb" "$verb has a usage line"

@@ -31,6 +31,7 @@ for type in ed25519 ecdsa rsa; do
     run_ok "keygen --type $type" "$INGOT" --json keygen --type "$type" -o "$type"
     is "$(jq -r '.event + " " + .private + " " + .public + " \(.encrypted)"' <<<"$out")" \
         "key $type.key $type.pub false" '  as an event'
+    cat "$out_file" >>events
     is "$(openssl pkey -in "$type.key" -pubout)" "$(cat "$type.pub")" '  openssl agrees on the public key'
 done
 is "$(openssl pkey -in rsa.key -noout -text | sed -n '1s/.*(\([0-9]*\) bit.*/\1/p')" 3072 'RSA has 3072 bits'
@@ -149,6 +150,7 @@ unlike "$out" 'not checked' 'nothing is left out'
 run_ok 'as JSON' "$INGOT" --json verify good --key ed25519.pub
 is "$(jq -sr 'map(select(.event == "verified")) | length' <<<"$out")" 1 'one event'
 report=$(jq -c 'select(.event == "verified")' <<<"$out")
+cat "$out_file" >>events
 is "$(jq -c '[.verified, .unlisted, ([.checks[].result] | unique)]' <<<"$report")" '[true,[],["passed"]]' 'all passed'
 is "$(jq -r '[.checks[].check] | join(" ")' <<<"$report")" \
     'signature manifest provenance envelope sums disk table root tree' 'the checks'
@@ -379,3 +381,7 @@ run_status 5 'a failure as JSON' "$INGOT" --json verify bad/d.raw
 is "$(jq -c 'select(.event == "verified") | [.verified, .checks[-1].result]' <<<"$out")" '[false,"failed"]' \
     'the report says what failed'
 is "$(tail -n 1 <<<"$out" | jq -r '"\(.event) \(.code)"')" 'error 5' 'and the error is the last event'
+cat "$out_file" >>events
+run_status 1 'what is not there as JSON' "$INGOT" --json verify absent
+cat "$out_file" >>events
+run_ok 'the events fit their schema' /usr/bin/python3 "$top/tests/check-events" <events

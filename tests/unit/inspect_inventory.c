@@ -7,6 +7,8 @@
 
 #include "inspect/inventory_parts.h"
 
+#include <sys/resource.h>
+
 #define SYSTEM "/usr/lib/systemd/system/"
 #define INSTALL "[Install]\nWantedBy=multi-user.target\n"
 
@@ -288,6 +290,43 @@ TEST(memory_is_bounded)
 		count++;
 	CHECK(count > 700 && count < 1100);
 	CHECK_STR(err.msg, "cannot read 'disk': it has more files than fit in 64 MiB");
+}
+
+/* In a process of its own, whose memory does not count. */
+static void write_many(size_t count, const char *path)
+{
+	pid_t child = fork();
+	int status = -1;
+
+	if (child == 0) {
+		struct thing *things = mem_alloc_array(count, sizeof(*things));
+
+		for (size_t i = 0; i < count; i++)
+			things[i] =
+				(struct thing){mem_printf("/%07zu", i), S_IFREG, "", 0, 0, NULL};
+		write_squashfs(things, count, path);
+		_exit(0);
+	}
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+/* A small file that has very many: refused before it has taken the memory of the machine. */
+TEST_TIMEOUT(memory_for_a_hostile_image, 300)
+{
+	struct inventory *inv;
+	struct rusage usage;
+	struct stat st;
+	struct err err = {0};
+
+	write_many(600000, "many");
+	CHECK(stat("many", &st) == 0 && st.st_size < 16 << 20);
+	inv = inventory_open("many", &err);
+	CHECK_ERR_PTR(inv, &err, ERR_OTHER,
+		      "cannot read 'many': it has more files than fit in 64 MiB");
+	CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+#ifndef __SANITIZE_ADDRESS__
+	CHECK(usage.ru_maxrss < 128 << 10); /* KiB */
+#endif
 }
 
 TEST(too_many_rows)
