@@ -3,6 +3,7 @@
 # The examples of the README, taken out of it and run: the workflow of GitHub Actions step by step, after its
 # schema was checked; the GitLab pipeline by gitlab-ci-local; the template by Packer. Installing ingot, and
 # what uploads or caches, is not: apt-get, make and install-deps are stand-ins that note what they were asked.
+# shellcheck disable=SC2154  # what lib.sh sets
 # shellcheck source=tests/lib.sh
 . "${0%/*}/../lib.sh"
 . "$top/tests/build/lib.sh"
@@ -27,7 +28,7 @@ for name, body in re.findall(r"```(?:yaml|hcl)\n# ([^\s:]+)[^\n]*\n(.*?)```", op
     path.parent.mkdir(exist_ok=True)
     path.write_text(body)
 PY
-is "$(ls -A examples | sort | tr '\n' ' ')" ".gitlab-ci.yml images.yml web.pkr.hcl " "the README has three examples"
+is "$(find examples -type f -printf '%f\n' | sort | tr '\n' ' ')" ".gitlab-ci.yml images.yml web.pkr.hcl " "the README has three examples"
 
 take_layer "$top/profiles/base.yaml"
 make_profile web

@@ -206,6 +206,16 @@ run_ok "ingot verify takes it and the envelope" ingot verify --key key.pub out/o
 before=$(looks out/one)
 build "build it signed again" --sign key.key "$profile"
 is "$(looks out/one)" "$before" "the signature was right"
+rm out/one/SHA256SUMS.sig out/one/one_1.2.3.intoto.jsonl
+run_ok "sign it later" ingot --json sign --key key.key out/one
+cp "$out_file" events
+events_are_valid "its events are valid"
+run_ok "that is as good" ingot verify --key key.pub out/one
+cp out/one/one_1.2.3.spdx.json spdx
+sed -i 's/Debian/Debiam/' out/one/one_1.2.3.spdx.json
+run_status 5 "what was changed is not signed" ingot sign --key key.key out/one
+mv spdx out/one/one_1.2.3.spdx.json
+run_status 2 "sign without a key" ingot sign out/one
 echo third >overlays/one/etc/one.conf
 build "build another one, unsigned" "$profile"
 missing out/one/SHA256SUMS.sig "the old signature is gone"
