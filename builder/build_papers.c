@@ -184,6 +184,8 @@ static void add_inputs(struct dependencies *d, const struct cache_key *key)
 		if (str_has_prefix(name, "overlay "))
 			name = mem_arena_printf(d->arena, "overlay %s",
 						path_base(name + strlen("overlay ")));
+		else if (strcmp(name, "image") == 0)
+			name = "base image";
 		add_dependency(d, name, NULL, value, NULL);
 	}
 }

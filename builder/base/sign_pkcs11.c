@@ -38,10 +38,8 @@ void sign_token_free(struct sign_token *t)
 	if (!t)
 		return;
 #ifndef OPENSSL_NO_ENGINE
-	if (t->engine) {
+	if (t->engine)
 		ENGINE_finish(t->engine);
-		ENGINE_free(t->engine);
-	}
 #endif
 	for (size_t i = ARRAY_SIZE(t->providers); i--;)
 		if (t->providers[i])
@@ -257,18 +255,21 @@ static int load_by_provider(struct sign_token *t, EVP_PKEY **ret)
 /* As load_by_provider. */
 static int load_by_engine(struct sign_token *t, EVP_PKEY **ret)
 {
-	ENGINE_load_dynamic();
-	t->engine = ENGINE_by_id("pkcs11");
-	if (!t->engine)
+	/* Found once, never unloaded: it does not get over that. */
+	static ENGINE *engine;
+
+	if (!engine) {
+		ENGINE_load_dynamic();
+		engine = ENGINE_by_id("pkcs11");
+	}
+	if (!engine)
 		return 0;
 	/* It would print what it thinks, between our lines. */
-	ENGINE_ctrl_cmd_string(t->engine, "QUIET", NULL, 1);
-	if ((t->module && ENGINE_ctrl_cmd_string(t->engine, "MODULE_PATH", t->module, 0) != 1) ||
-	    ENGINE_init(t->engine) != 1) {
-		ENGINE_free(t->engine);
-		t->engine = NULL;
+	ENGINE_ctrl_cmd_string(engine, "QUIET", NULL, 1);
+	if ((t->module && ENGINE_ctrl_cmd_string(engine, "MODULE_PATH", t->module, 0) != 1) ||
+	    ENGINE_init(engine) != 1)
 		return -1;
-	}
+	t->engine = engine;
 	ERR_clear_error();
 	*ret = ENGINE_load_private_key(t->engine, t->uri, t->method, t);
 	return *ret ? 1 : -1;

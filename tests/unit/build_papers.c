@@ -97,6 +97,7 @@ static void make_job(const char *const *set)
 	cache_key_add(&job.keys[STEP_PACKAGES], "source 0",
 		      "deb https://mirror.example/debian trixie main");
 	cache_key_add_digest(&job.keys[STEP_PACKAGES], "suite trixie", &d);
+	cache_key_add(&job.keys[STEP_PACKAGES], "image", EMPTY256);
 	cache_key_add_digest(&job.keys[STEP_IMAGES], "firmware/loader", &d);
 }
 
@@ -164,9 +165,10 @@ static void check_statement(const struct build_papers *papers)
 	named(list, "name", "dracut");
 	named(list, "name", "overlay base");
 	named(list, "name", "suite trixie");
+	named(list, "name", "base image");
 	named(list, "name", "firmware/loader");
 	named(list, "name", "profile");
-	CHECK_INT(json_array_size(list), 7);
+	CHECK_INT(json_array_size(list), 8);
 	for (int i = 0; i < PAPER_PROVENANCE; i++) {
 		const json_t *product = named(products, "name", papers->items[i].file);
 
