@@ -5,7 +5,7 @@
  */
 #include "build_files.h"
 
-#include "attest/dsse.h"
+#include "attest/signing.h"
 #include "attest/sums.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define STATEMENT ".provenance.json"
 #define ENVELOPE ".intoto.jsonl"
 
 static char *file_name(const struct job *job, const char *suffix)
@@ -138,18 +137,9 @@ void build_files_abandon(struct build_files *files)
 
 int build_files_sign(const struct job *job, struct err *err)
 {
-	CLEANUP_FREE char *sums = path_join(job->out, SUMS_FILE);
-	CLEANUP_FREE char *statement_name = file_name(job, STATEMENT);
-	CLEANUP_FREE char *envelope_name = file_name(job, ENVELOPE);
-	CLEANUP_FREE char *statement = path_join(job->out, statement_name);
-	CLEANUP_FREE char *envelope = path_join(job->out, envelope_name);
-
-	if (!job->options->signer)
+	if (!job->options->signer || signing_folder(job->out, job->options->signer, err) == 0)
 		return 0;
-	if (dsse_write(statement, envelope, job->options->signer, err) < 0 ||
-	    sums_sign(sums, job->options->signer, err) < 0)
-		return err_wrap(err, "the images in '%s' are complete, but not signed", job->out);
-	return 0;
+	return err_wrap(err, "the images in '%s' are complete, but not signed", job->out);
 }
 
 void build_files_names(const json_t *manifest, struct strv *ret)

@@ -24,7 +24,8 @@ fresh() {
 is_as_wanted() {
     local file same=yes
     for file in "$want"/*; do cmp -s "$file" "$1/${file##*/}" || same="${file##*/} differs"; done
-    is "$same$(find "$1" -mindepth 1 ! -name .stamp.json -printf '%f\n' | sort | tr '\n' ' ')" "yesmanifest.json one_1.2.3.qcow2 one_1.2.3.raw " "$2"
+    is "$same$(find "$1" -mindepth 1 ! -name .stamp.json -printf '%f\n' | sort | tr '\n' ' ')" \
+        "yes$(find "$want" -mindepth 1 ! -name .stamp.json -printf '%f\n' | sort | tr '\n' ' ')" "$2"
 }
 
 # ---- signals -------------------------------------------------------------------------------------

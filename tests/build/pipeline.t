@@ -53,9 +53,13 @@ is "$(jq -r .event events | sort | uniq -c | awk '{print $1, $2}' | grep -v step
 events_are_valid "the events are valid"
 is "$(jq -cS 'select(.event == "built").manifest' events)" "$(jq -cS . out/one/manifest.json)" "the event has the manifest"
 is "$(ls -A out/one)" ".stamp.json
+SHA256SUMS
 manifest.json
+one_1.2.3.cdx.json
+one_1.2.3.provenance.json
 one_1.2.3.qcow2
-one_1.2.3.raw" "what is in the output folder"
+one_1.2.3.raw
+one_1.2.3.spdx.json" "what is in the output folder"
 is "$(leftovers out "$cache")" "" "nothing is left over"
 
 # ---- nothing changed -----------------------------------------------------------------------------
@@ -85,6 +89,12 @@ is "$(artifact raw sha256)" "$(sha $raw)" "digest of raw"
 is "$(artifact qcow2 sha256)" "$(sha $qcow2)" "digest of qcow2"
 is "$(artifact raw bytes) $(artifact qcow2 bytes)" "$(stat -c %s $raw) $(stat -c %s $qcow2)" "their sizes"
 [ $(($(stat -c %b $raw) * 512)) -lt "$(stat -c %s $raw)" ] && ok "raw is sparse" || not_ok "raw is sparse"
+is "$(jq -r .disk_sha256 "$manifest")" "$(sha $raw)" "digest of the disk"
+run_ok "sha256sum takes SHA256SUMS" env -C out/one sha256sum --check --strict --quiet SHA256SUMS
+is "$(cut -c67- out/one/SHA256SUMS)" "$(ls out/one | grep -v SHA256SUMS)" "which names every file"
+is "$(jq -r '.papers[] | "\(.sha256)  \(.file)"' "$manifest" | sort -k2)" "$(grep -E '(spdx|cdx|provenance)\.json$' out/one/SHA256SUMS)" \
+    "as the manifest does"
+run_ok "ingot verify" ingot verify out/one
 run_ok "qemu-img check" qemu-img check "$qcow2"
 like "$out" "^No errors were found" "finds no errors"
 run_ok "qemu-img compare" qemu-img compare -f raw -F qcow2 "$raw" "$qcow2"
@@ -157,13 +167,14 @@ sed -i s/first/changed/ "$profile"
 plan "$profile"
 steps_are "plan after a test changed" cached cached cached run
 is "$(step_of "$plan" images why)" "profile tests changed" "why"
-before=$(looks out/one | grep one_)
+before=$(looks out/one | grep -E '\.(raw|qcow2) ')
 build "build it" "$profile"
-is "$(looks out/one | grep one_)" "$before" "the images were not written again"
+is "$(looks out/one | grep -E '\.(raw|qcow2) ')" "$before" "the images were not written again"
 is "$(jq -r '[.tests[].name] | last' $manifest)" changed "the manifest has the test"
 jq -S . $manifest >renewed.json
 run_ok "the same from the start" ingot build --offline -o again "$profile"
 is "$(jq -S . again/one/manifest.json)" "$(cat renewed.json)" "gives the same manifest"
+same_file again/one/SHA256SUMS out/one/SHA256SUMS "and the same files beside it"
 same_file again/one/one_1.2.3.raw $raw "and the same image"
 rm -rf again
 
@@ -171,8 +182,8 @@ plan "$profile" --format raw
 steps_are "plan for another set of formats" cached cached cached run
 is "$(step_of "$plan" images why)" "formats changed" "why"
 run_ok "build qcow2 alone" ingot build --offline -o alone --format qcow2 "$profile"
-is "$(cd alone/one && ls)" "manifest.json
-one_1.2.3.qcow2" "no other image"
+is "$(jq -r '.artifacts[].file' alone/one/manifest.json)" "one_1.2.3.qcow2" "no other image"
+missing alone/one/one_1.2.3.raw "nor a file of one"
 same_file alone/one/one_1.2.3.qcow2 $qcow2 "as beside raw"
 like "$out" '^alone/one/one_1\.2\.3\.qcow2  [0-9.]+ MiB$' "what it prints"
 rm -rf alone
@@ -182,6 +193,37 @@ steps_are "plan with --set" cached cached run run
 is "$(step_of "$plan" root why)" "profile version changed" "why"
 plan "$profile" --set kernel.cmdline=[quiet]
 is "$(step_of "$plan" images why)" "root changed; formats changed; kernel.cmdline changed" "an argument of the kernel is named once"
+
+# ---- signed --------------------------------------------------------------------------------------
+run_ok "make a key" ingot keygen -o key
+build "build it signed" --sign key.key "$profile"
+is "$(outcomes events)" "one images cached" "nothing else is made again"
+verify_signature() {
+    openssl pkeyutl -verify -rawin -pubin -inkey key.pub -sigfile out/one/SHA256SUMS.sig -in out/one/SHA256SUMS
+}
+run_ok "OpenSSL takes the signature" verify_signature
+run_ok "ingot verify takes it and the envelope" ingot verify --key key.pub out/one
+before=$(looks out/one)
+build "build it signed again" --sign key.key "$profile"
+is "$(looks out/one)" "$before" "the signature was right"
+rm out/one/SHA256SUMS.sig out/one/one_1.2.3.intoto.jsonl
+run_ok "sign it later" ingot --json sign --key key.key out/one
+cp "$out_file" events
+events_are_valid "its events are valid"
+run_ok "that is as good" ingot verify --key key.pub out/one
+cp out/one/one_1.2.3.spdx.json spdx
+sed -i 's/Debian/Debiam/' out/one/one_1.2.3.spdx.json
+run_status 5 "what was changed is not signed" ingot sign --key key.key out/one
+mv spdx out/one/one_1.2.3.spdx.json
+run_status 2 "sign without a key" ingot sign out/one
+echo third >overlays/one/etc/one.conf
+build "build another one, unsigned" "$profile"
+missing out/one/SHA256SUMS.sig "the old signature is gone"
+missing out/one/one_1.2.3.intoto.jsonl "and the old envelope"
+run_status 3 "a key that is none" ingot build --offline --sign "$profile" -o none "$profile"
+missing none "nothing is built"
+echo first >overlays/one/etc/one.conf
+build "build with the file as it was" "$profile"
 
 # ---- several profiles ----------------------------------------------------------------------------
 make_profile two
