@@ -26,8 +26,9 @@ enum slot_state { SLOT_FREE, SLOT_WORKING, SLOT_READY };
 
 /* The content of a chunk. */
 struct block {
-	uint8_t *bytes;  /* OUTPUT_CHUNK */
-	uint8_t *packed; /* room for the grains, or NULL: none are wanted */
+	struct block *next; /* in the list of those that no slot has */
+	uint8_t *bytes;     /* OUTPUT_CHUNK */
+	uint8_t *packed;    /* room for the grains, or NULL: none are wanted */
 	struct output_grain grains[OUTPUT_CLUSTERS];
 };
 
@@ -55,13 +56,12 @@ struct pass {
 	/* Guarded by lock. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct slot *slots;    /* SLOTS of them */
-	struct block **blocks; /* those that no slot has */
-	size_t block_count;    /* of them */
-	uint64_t next;         /* chunk for the next worker */
-	uint64_t done;         /* chunks that all writers have */
-	size_t finished;       /* writers */
-	bool digested;         /* content is complete */
+	struct slot *slots;   /* SLOTS of them */
+	struct block *blocks; /* those that no slot has */
+	uint64_t next;        /* chunk for the next worker */
+	uint64_t done;        /* chunks that all writers have */
+	size_t finished;      /* writers */
+	bool digested;        /* content is complete */
 	struct output_content content;
 	bool failed;
 	struct err err; /* the first one */
@@ -174,6 +174,12 @@ static void deflate(const struct pass *pass, struct slot *slot)
 	slot->chunk.grains = block->grains;
 }
 
+static void add_block(struct pass *pass, struct block *block)
+{
+	block->next = pass->blocks;
+	pass->blocks = block;
+}
+
 /* Keeps the first error and lets all threads end. Call with the lock held. */
 static void fail(struct pass *pass, const struct err *err)
 {
@@ -195,11 +201,14 @@ static void *run_worker(void *context)
 		int ret;
 
 		/* Blocks are given out in the order of the chunks: the writers wait for the first. */
-		if (slot->state != SLOT_FREE || (content && pass->block_count == 0)) {
+		if (slot->state != SLOT_FREE || (content && !pass->blocks)) {
 			pthread_cond_wait(&pass->changed, &pass->lock);
 			continue;
 		}
-		slot->block = content ? pass->blocks[--pass->block_count] : NULL;
+		if (content) {
+			slot->block = pass->blocks;
+			pass->blocks = slot->block->next;
+		}
 		slot->state = SLOT_WORKING;
 		slot->index = pass->next++;
 		pthread_mutex_unlock(&pass->lock);
@@ -244,7 +253,7 @@ static void release(struct pass *pass, struct slot *slot)
 		slot->written = 0;
 		slot->state = SLOT_FREE;
 		if (slot->block)
-			pass->blocks[pass->block_count++] = MEM_STEAL(slot->block);
+			add_block(pass, MEM_STEAL(slot->block));
 		pass->done++;
 		pthread_cond_broadcast(&pass->changed);
 	}
@@ -513,9 +522,12 @@ static void free_pass(struct pass *pass)
 		free_block(pass->slots[s].block);
 	}
 	free(pass->slots);
-	while (pass->block_count > 0)
-		free_block(pass->blocks[--pass->block_count]);
-	free(pass->blocks);
+	while (pass->blocks) {
+		struct block *block = pass->blocks;
+
+		pass->blocks = block->next;
+		free_block(block);
+	}
 	for (size_t i = 0; i < pass->count; i++) {
 		pass->targets[i].format->close(pass->sinks[i]);
 		outfile_abandon(&pass->files[i]);
@@ -547,9 +559,8 @@ int output_write_all(const struct region_list *regions, const struct output_targ
 	pass.deflate = open_deflate(targets, count);
 	pass.digest = digest_start();
 	pass.slots = mem_alloc_array(SLOTS, sizeof(*pass.slots));
-	pass.blocks = mem_alloc_array(2 * (size_t)jobs + 4, sizeof(*pass.blocks));
-	while (pass.block_count < 2 * (size_t)jobs + 4)
-		pass.blocks[pass.block_count++] = new_block(pass.deflate != NULL);
+	for (unsigned i = 0; i < 2 * jobs + 4; i++)
+		add_block(&pass, new_block(pass.deflate != NULL));
 	pthread_mutex_init(&pass.lock, NULL);
 	pthread_mutex_init(&pass.image_lock, NULL);
 	pthread_cond_init(&pass.changed, NULL);
