@@ -9,6 +9,7 @@
 #include "output/output.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -227,6 +228,54 @@ static int check_root_hash(const struct verify *v, const json_t *object, const c
 		       found ? found : "unknown", verify_plain(want));
 }
 
+/* One member of both; what the manifest does not have is not compared. */
+static int check_member(const struct verify *v, const json_t *found, const json_t *said,
+			const char *key, const char *what, struct err *err)
+{
+	const json_t *a = json_object_get(found, key), *b = json_object_get(said, key);
+	CLEANUP_FREE char *found_text = NULL, *said_text = NULL;
+
+	if (!b || json_equal(a, b))
+		return 0;
+	found_text = json_line(a);
+	said_text = json_line(b);
+	return err_set(err, ERR_VERIFY, "%s: the %s of its %s is %.100s, " MANIFEST " says %.100s",
+		       v->head->name, key, what, found_text, said_text);
+}
+
+/* The partition table and the architecture of the root. */
+static int check_table(const struct verify *v, struct err *err)
+{
+	static const char *const keys[] = {"number", "label", "uuid", "offset", "size"};
+	const json_t *said = json_object_get(v->manifest, "disk");
+	const json_t *found = json_object_get(v->inspected, "table");
+	const json_t *said_parts = json_object_get(said, "partitions"), *part;
+	const json_t *found_parts = json_object_get(found, "partitions");
+
+	if (said && check_member(v, found, said, "uuid", "partition table", err) < 0)
+		return -1;
+	if (said_parts && json_array_size(said_parts) != json_array_size(found_parts))
+		return err_set(err, ERR_VERIFY, "%s: it has %zu partitions, " MANIFEST " says %zu",
+			       v->head->name, json_array_size(found_parts),
+			       json_array_size(said_parts));
+	for (size_t i = 0; i < json_array_size(found_parts); i++) {
+		const char *type;
+		char what[64];
+
+		part = json_array_get(found_parts, i);
+		type = json_member_string(part, "type");
+		snprintf(what, sizeof(what), "partition %zu", i + 1);
+		for (size_t k = 0; said_parts && k < ARRAY_SIZE(keys); k++)
+			if (check_member(v, part, json_array_get(said_parts, i), keys[k], what,
+					 err) < 0)
+				return -1;
+		if (type && strcmp(type, "root") == 0 &&
+		    check_member(v, part, v->manifest, "architecture", what, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int verify_manifest_digests(struct verify *v, struct err *err)
 {
 	v->stage = "manifest";
@@ -256,5 +305,5 @@ int verify_manifest_digests(struct verify *v, struct err *err)
 		    check_root_hash(v, item, disk->name, err) < 0)
 			return -1;
 	}
-	return 0;
+	return v->manifest ? check_table(v, err) : 0;
 }

@@ -131,7 +131,7 @@ int verify_run(struct verify *v, struct verify_task *tasks, size_t count, struct
  * v->disks: all of them, or only the file named only. */
 int verify_manifest(struct verify *v, const char *only, struct err *err);
 
-/* Compares the digests that the manifest tells with those that were found. */
+/* Compares digests, root hash and partition table that the manifest tells with those that were found. */
 int verify_manifest_digests(struct verify *v, struct err *err);
 
 /* Checks the provenance statements that SHA256SUMS names, and their envelopes. */

@@ -105,7 +105,9 @@ artifact() { # FILE FORMAT
 make_papers() {
     jq -n --slurpfile a <(artifact d_1.raw raw; artifact d_1.qcow2 qcow2) --arg disk "$(digest ../disk)" \
         --arg root "$(cat ../root-hash)" \
-        '{schema: 1, name: "d", version: "1", root_hash: $root, disk_sha256: $disk, artifacts: $a,
+        --argjson table "$(cat ../table)" \
+        '{schema: 1, name: "d", version: "1", architecture: "amd64", root_hash: $root, disk_sha256: $disk,
+          artifacts: $a, disk: $table,
           papers: [{type: "spdx", file: "d_1.spdx.json"}, {type: "provenance", file: "d_1.provenance.json"}]}' \
         >manifest.json
     echo '{"spdxVersion": "SPDX-2.3"}' >d_1.spdx.json
@@ -129,6 +131,9 @@ seal() {
 }
 
 make_disk disk
+sfdisk -J disk | jq '.partitiontable | {uuid: .id | ascii_downcase, partitions: [.partitions | to_entries[] |
+    {number: (.key + 1), label: .value.name, uuid: .value.uuid | ascii_downcase, offset: (.value.start * 512),
+     size: (.value.size * 512)}]}' >table
 key=ed25519
 mkdir good
 cp disk good/d_1.raw
@@ -284,6 +289,14 @@ fresh; edit manifest.json ".root_hash = \"$zero\""
 signed 'a wrong root hash' "d_1\.raw: its root hash is $(cat root-hash), manifest\.json says $zero\$"
 fresh; edit manifest.json ".artifacts[1].root_hash = \"$zero\""
 signed 'a wrong root hash of one image' "d_1\.qcow2: its root hash is $(cat root-hash), manifest\.json says $zero\$"
+fresh; edit manifest.json '.disk.uuid = "x"'
+signed 'another table' 'd_1\.raw: the uuid of its partition table is "01234567-[0-9a-f-]*", manifest\.json says "x"$'
+fresh; edit manifest.json '.disk.partitions[1].offset = 512'
+signed 'another place of a partition' "d_1\.raw: the offset of its partition 2 is $tree_offset, manifest\.json says 512\$"
+fresh; edit manifest.json '.disk.partitions += [.disk.partitions[0]]'
+signed 'one partition more' 'd_1\.raw: it has 3 partitions, manifest\.json says 4$'
+fresh; edit manifest.json '.architecture = "arm64"'
+signed 'another architecture' 'd_1\.raw: the architecture of its partition 3 is "amd64", manifest\.json says "arm64"$'
 fresh; edit manifest.json '.artifacts[0].file = "../good/d_1.raw"'
 signed 'a path out of the folder' 'manifest\.json: a file has no name, or one that leads elsewhere$'
 fresh; edit manifest.json '.artifacts += [.artifacts[0] + {file: "more.raw"}]'
