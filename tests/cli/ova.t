@@ -4,7 +4,7 @@
 # nothing of ours, the disk in it by qemu-img.
 # shellcheck source=tests/lib.sh
 . "${0%/*}/../lib.sh"
-requires qemu-img tar bsdtar
+requires qemu-img tar virt-v2v
 
 truncate -s 40M disk.raw
 seq 500000 | dd of=disk.raw bs=64K seek=7 conv=notrunc status=none
@@ -18,6 +18,13 @@ run_ok 'its manifest agrees' sha256sum --strict -c my-disk.mf
 run_ok 'qemu-img finds no error in its disk' qemu-img check my-disk-disk1.vmdk
 run_ok 'the disk in it is the disk' qemu-img compare -f raw -F vmdk disk.raw my-disk-disk1.vmdk
 run_ok 'and so is the VMDK' qemu-img compare -f raw -F vmdk disk.raw my-disk.vmdk
+
+# An importer that is not ours; it checks the manifest too.
+run_ok 'virt-v2v takes it' virt-v2v -i ova my-disk.ova --print-source
+for line in '^ *source name: my-disk$' '^ *memory: 4294967296' '^ *nr vCPUs: 2$' '^ *firmware: uefi$' \
+    '0 \[scsi\]' 'VM Network. \[vmxnet3\]'; do
+    like "$out" "$line" "  and finds: $line"
+done
 
 mkdir back
 for file in my-disk.ova my-disk.vmdk; do
