@@ -242,7 +242,7 @@ TEST(a_damaged_table_is_found)
 TEST(no_damage_gives_wrong_bytes)
 {
 	struct output_result result;
-	CLEANUP_FREE uint8_t *got = mem_alloc(DISK_SIZE);
+	CLEANUP_FREE uint8_t *got = mem_alloc(40 * MIB);
 	uint8_t *bytes;
 	size_t size;
 
@@ -266,9 +266,11 @@ TEST(no_damage_gives_wrong_bytes)
 			CHECK(at < 4);
 			continue;
 		}
-		CHECK(image->size == DISK_SIZE || err.code == 0);
-		if (image->size == DISK_SIZE && image->pread(image, got, DISK_SIZE, 0, &err) == 0)
+		CHECK(image->size < 40 * MIB);
+		if (image->pread(image, got, image->size, 0, &err) == 0) {
+			CHECK_U64(image->size, DISK_SIZE);
 			CHECK_MEM(got, want, DISK_SIZE);
+		}
 	}
 	for (size_t len = 0; len < size; len += size / 97) {
 		struct err err = {0};
