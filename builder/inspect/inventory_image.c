@@ -12,7 +12,7 @@
 #include "inspect/inspect_guest.h"
 #include "output/image.h"
 
-#include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <strings.h>
@@ -177,29 +177,21 @@ static int read_image(struct inventory *inv, const char *path, struct err *err)
 	inv->image = image_open(path, err);
 	if (!inv->image)
 		return -1;
-	if (is_squashfs(inv->image, 0)) {
-		inv->tree_size = inv->image->size;
-		if (inventory_read_tree(inv, err) < 0)
-			return -1;
-		return inventory_set(inv, "sizes", "file squashfs",
-				     json_integer((json_int_t)inv->tree_size), err);
-	}
 	result = read_disk(inv, path, &gpt, err);
 	gpt_free(&gpt);
 	return result;
 }
 
-/* True when the file begins as JSON does. */
-static bool is_json(const char *path)
+static int read_squashfs(struct inventory *inv, const char *path, struct err *err)
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	char head[64];
-	ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof(head));
-	ssize_t i = 0;
-
-	while (i < n && isspace((unsigned char)head[i]))
-		i++;
-	return i < n && head[i] == '{';
+	inv->image = image_open(path, err);
+	if (!inv->image)
+		return -1;
+	inv->tree_size = inv->image->size;
+	if (inventory_read_tree(inv, err) < 0)
+		return -1;
+	return inventory_set(inv, "sizes", "file squashfs",
+			     json_integer((json_int_t)inv->tree_size), err);
 }
 
 static int read_json(struct inventory *inv, const char *path, struct err *err)
@@ -211,17 +203,27 @@ static int read_json(struct inventory *inv, const char *path, struct err *err)
 	return inventory_read_json(inv, text.data ? text.data : "", text.len, err);
 }
 
+/* The first bytes of the file tell what it is, whatever else is in it. */
 static int read_any(struct inventory *inv, struct err *err)
 {
 	CLEANUP_FREE char *manifest = NULL;
+	CLEANUP_FD int fd = -1;
+	char head[64] = {0};
 	struct stat st;
+	size_t blanks;
 
 	if (stat(inv->name, &st) == 0 && S_ISDIR(st.st_mode)) {
 		manifest = path_join(inv->name, "manifest.json");
 		return read_json(inv, manifest, err);
 	}
-	return is_json(inv->name) ? read_json(inv, inv->name, err)
-				  : read_image(inv, inv->name, err);
+	fd = open(inv->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && read(fd, head, sizeof(head) - 1) < 0)
+		return err_sys(err, errno, "cannot read '%s'", inv->name);
+	blanks = strspn(head, " \t\r\n");
+	if (head[blanks] == '{')
+		return read_json(inv, inv->name, err);
+	return memcmp(head, "hsqs", 4) == 0 ? read_squashfs(inv, inv->name, err)
+					    : read_image(inv, inv->name, err);
 }
 
 struct inventory *inventory_open(const char *path, struct err *err)
