@@ -14,8 +14,10 @@
 
 static int hint(const struct job *job, struct err *err)
 {
-	return err_hint(err, "'ingot lock --update %s' takes what the repositories have now",
-			job->options->lock ? job->profile->name : job->profile->source);
+	const char *file = job->options->lock;
+
+	return err_hint(err, "'ingot lock --update%s%s %s' takes what the repositories have now",
+			file ? " -o " : "", file ? file : "", job->profile->source);
 }
 
 static int check_base(const struct job *job, struct err *err)

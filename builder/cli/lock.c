@@ -182,7 +182,10 @@ static int lock_one(const struct cli *cli, const struct cli_args *args, const ch
 		return refuse(&c, profile[0], err);
 	}
 	if (write && outfile_write(c.file, c.text.data, c.text.len, true, err) < 0)
-		return -1;
+		return output ? -1
+			      : err_hint(err,
+					 "with -o the lock goes elsewhere; 'ingot build --lock' "
+					 "takes it from there");
 	tell(cli, &c, write);
 	return 0;
 }

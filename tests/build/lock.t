@@ -44,6 +44,7 @@ on_exit gpgconf --homedir "$tmp/gpg" --kill all
 for deb in "$real"/debs/debian-trixie-amd64/*.deb; do
     name=${deb##*/}
     case $name in linux-image-* | docker* | containerd* | runc*) continue ;; esac
+    # shellcheck disable=SC2001
     cp "$deb" "repo/pool/$(sed 's/_[0-9]*%3a/_/' <<<"$name")"
 done
 
