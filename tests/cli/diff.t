@@ -341,3 +341,11 @@ cp b.squashfs bad.squashfs
 printf '\xff\xff\xff\xff' | dd of=bad.squashfs bs=1 seek=200 conv=notrunc status=none
 run_status 5 'damaged contents' "$INGOT" diff a.squashfs bad.squashfs
 like "$err" "^ingot: .*cannot read the squashfs in 'bad.squashfs'" 'say where'
+cp a.raw noroot.raw
+dd if=/dev/zero of=noroot.raw bs=512 seek=83968 count=8 conv=notrunc status=none
+run_status 5 'a disk whose root is gone' "$INGOT" diff a.raw noroot.raw
+like "$err" "^ingot: cannot .*'noroot.raw'.*" 'says so'
+cp a.raw noesp.raw
+dd if=/dev/urandom of=noesp.raw bs=512 seek=2048 count=64 conv=notrunc status=none
+run_status 5 'a disk whose ESP is damaged' "$INGOT" diff a.raw noesp.raw
+like "$err" "^ingot: cannot " 'is not taken for one without files on it'
