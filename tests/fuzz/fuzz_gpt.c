@@ -59,6 +59,31 @@ static void check(const struct gpt *gpt, uint64_t size)
 		demand(gpt_write(gpt, size, head, tail, &err) == 0, "a table is written again");
 }
 
+/* A table that was read and can be moved is the same at the end of a larger disk, and whole there. */
+static void check_growth(const uint8_t *disk, size_t size, const struct gpt *was)
+{
+	size_t larger = (size + 1048576) / GPT_SECTOR * GPT_SECTOR;
+	CLEANUP_FREE uint8_t *copy = mem_alloc(larger);
+	CLEANUP(gpt_free) struct gpt gpt = {0};
+	struct memimage image = memimage(copy, larger);
+	struct err err = {0};
+	uint64_t kept;
+	bool found;
+
+	memcpy(copy, disk, size);
+	if (size % GPT_SECTOR != 0 ||
+	    gpt_enlarge(copy, size, larger, copy + larger - GPT_TAIL_SIZE, &found, &kept, &err) < 0)
+		return;
+	demand(kept <= size && kept <= larger - GPT_TAIL_SIZE, "the backup has room");
+	if (was->from_backup)
+		return;
+	demand(found && gpt_read(&image.image, &gpt, &err) == 0, "a moved table is one");
+	demand(!gpt.problem[0] && gpt.count == was->count, "both copies are right");
+	for (size_t i = 0; i < gpt.count; i++)
+		demand(memcmp(&gpt.items[i], &was->items[i], sizeof(gpt.items[i])) == 0,
+		       "partitions stay");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CLEANUP_FREE uint8_t *disk = mem_alloc(size);
@@ -77,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	check(&gpt, size);
+	check_growth(disk, size, &gpt);
 	gpt_free(&gpt);
 	return 0;
 }
