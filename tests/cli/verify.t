@@ -389,6 +389,16 @@ printf XXXX | dd of=squash bs=1 seek="$place" conv=notrunc status=none
 fresh_disk; remake
 broken 'a squashfs that cannot be read' 'd\.raw: partition 3: '
 
+# What cannot be read is another matter than what is wrong. Root may read everything.
+cp -r good closed
+chmod 000 closed/d_1.qcow2
+chmod 755 .
+cp "$INGOT" ingot-for-all
+as_user=()
+[ "$(id -u)" != 0 ] || as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+run_status 1 'a file that may not be read' "${as_user[@]}" ./ingot-for-all verify closed "${key_option[@]}"
+is "$err" "ingot: cannot open 'closed/d_1.qcow2': Permission denied" '  says what'
+
 # ---- usage -----------------------------------------------------------------------------------
 run_status 2 'no operand' "$INGOT" verify
 run_status 1 'no such folder' "$INGOT" verify absent
