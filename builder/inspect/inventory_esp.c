@@ -113,7 +113,8 @@ int inventory_read_esp(struct inventory *inv, uint64_t offset, uint64_t size, co
 	CLEANUP(image_close) struct image *part = slice_open(inv->image, offset, size, "ESP", err);
 	CLEANUP(fatread_cleanup) struct fatread *fat = part ? fatread_open(part, err) : NULL;
 
-	if (!fat || add_esp_folder(inv, fat, "", 0, err) < 0)
-		return -1;
-	return uki ? add_uki(inv, fat, uki, err) : 0;
+	if (!fat || add_esp_folder(inv, fat, "", 0, err) < 0 ||
+	    (uki && add_uki(inv, fat, uki, err) < 0))
+		return err_wrap(err, "'%s'", inv->name);
+	return 0;
 }

@@ -348,4 +348,4 @@ like "$err" "^ingot: cannot .*'noroot.raw'.*" 'says so'
 cp a.raw noesp.raw
 dd if=/dev/urandom of=noesp.raw bs=512 seek=2048 count=64 conv=notrunc status=none
 run_status 5 'a disk whose ESP is damaged' "$INGOT" diff a.raw noesp.raw
-like "$err" "^ingot: cannot " 'is not taken for one without files on it'
+like "$err" "^ingot: 'noesp.raw': cannot read 'ESP'" 'is not taken for one without files on it'
