@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 static const struct cli_option options[] = {
-	{"format", 'f', "LIST", "formats, such as qcow2,vhd,gcp (needed)"},
+	{"format", 'f', "LIST", "such as qcow2,vhd,gcp ('ingot help formats' lists them)"},
 	{"output", 'o', "DIR", "where the files go (default: the current folder)"},
 	{"name", 'n', "NAME", "of the files, without suffix (default: the input's)"},
 	{"reproducible", 0, NULL, "the same bytes on every processor; takes longer"},
