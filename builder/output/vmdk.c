@@ -285,7 +285,7 @@ static bool is_vmdk(const uint8_t *head, const uint8_t *tail)
 {
 	(void)tail;
 	return get_le32(head) == VMDK_MAGIC || memcmp(head, "COWD", 4) == 0 ||
-	       memcmp(head, "# Disk DescriptorFile", 21) == 0;
+	       memcmp(head, VMDK_DESCRIPTOR_START, strlen(VMDK_DESCRIPTOR_START)) == 0;
 }
 
 const struct output_format format_vmdk = {

@@ -23,6 +23,9 @@
 #define VMDK_FLAG_COMPRESSED (1u << 16)
 #define VMDK_FLAG_MARKERS (1u << 17)
 
+/* Programs go on with "File" or " File". */
+#define VMDK_DESCRIPTOR_START "# Disk Descriptor"
+
 #define VMDK_NEWLINES "\n \r\n"
 #define VMDK_DEFLATE 1
 

@@ -87,7 +87,7 @@ const char *vmdk_check_descriptor(const char *text, uint64_t sectors, uint64_t g
 	struct descriptor d = {0};
 	char *save = NULL;
 
-	if (!str_has_prefix(copy, "# Disk DescriptorFile"))
+	if (!*copy)
 		return "no descriptor of its own";
 	for (char *line = strtok_r(copy, "\r\n", &save); line;
 	     line = strtok_r(NULL, "\r\n", &save)) {

@@ -251,7 +251,7 @@ int vmdk_read_front(struct vmdk_image *v, struct err *err)
 
 	if (vmdk_read_at(v, h, len, 0, "truncated header", err) < 0)
 		return -1;
-	if (memcmp(h, "# Disk", 6) == 0)
+	if (memcmp(h, VMDK_DESCRIPTOR_START, strlen(VMDK_DESCRIPTOR_START)) == 0)
 		return refuse(v, "whose content is in other files", err);
 	if (memcmp(h, "COWD", 4) == 0)
 		return refuse(v, "of the kind that ESXi uses for snapshots", err);

@@ -363,6 +363,11 @@ TEST(streams_with_a_footer_are_read)
 	CHECK_OK(RUN(NULL, &err, "qemu-img", "check", "b.vmdk"), &err);
 	CHECK_OK(RUN(NULL, &err, "qemu-img", "compare", "raw", "b.vmdk"), &err);
 	check_same("b.vmdk", bytes, DISK_SIZE);
+	/* And one that others wrote. */
+	CHECK_OK(RUN(NULL, &err, "/usr/bin/python3", "-c",
+		     "import VMDKstream; VMDKstream.convert_to_stream('raw', 'c.vmdk')"),
+		 &err);
+	check_same("c.vmdk", bytes, DISK_SIZE);
 }
 
 /* The file with something wrong: an error, or what it was before. */
