@@ -113,7 +113,8 @@ static bool is_current(const struct comparison *c)
 	return c->exists && !c->other && json_array_size(c->changes) == 0;
 }
 
-static int refuse(const struct comparison *c, const char *profile, struct err *err)
+static int refuse(const struct comparison *c, const char *profile, const char *output,
+		  struct err *err)
 {
 	CLEANUP(str_free) struct str text = {0};
 	size_t count = json_array_size(c->changes);
@@ -128,7 +129,8 @@ static int refuse(const struct comparison *c, const char *profile, struct err *e
 			"lock '%s' is not current: it was made for another base or list of packages "
 			"than the profile has now",
 			c->file);
-	return err_hint(err, "'ingot lock --update %s' writes it", profile);
+	return err_hint(err, "'ingot lock --update%s%s %s' writes it", output ? " -o " : "",
+			output ? output : "", profile);
 }
 
 static void tell(const struct cli *cli, const struct comparison *c, bool written)
@@ -179,7 +181,7 @@ static int lock_one(const struct cli *cli, const struct cli_args *args, const ch
 		log_event("lock-changes",
 			  json_pack("{s:s, s:s, s:b, s:b, s:O}", "profile", c.now.profile, "file",
 				    c.file, "current", 0, "written", 0, "changes", c.changes));
-		return refuse(&c, profile[0], err);
+		return refuse(&c, profile[0], output, err);
 	}
 	if (write && outfile_write(c.file, c.text.data, c.text.len, true, err) < 0)
 		return output ? -1
