@@ -4,7 +4,7 @@
 # and compared with what it became, by a real appliance of libguestfs.
 . "${0%/*}/../lib.sh"
 . "$top/tests/build/lib.sh"
-requires mmdebstrap jq unshare setpriv tar qemu-img sfdisk mke2fs ssh-keygen
+requires mmdebstrap jq unshare setpriv tar qemu-img sfdisk mke2fs python3
 [ "$(id -u)" = 0 ] || skip_all "makes a disk with the files of root: needs root"
 library=$(ldconfig -p | sed -n 's/.*libguestfs\.so\.0 .*=> //p' | head -n 1)
 [ -n "$library" ] || {
@@ -75,6 +75,8 @@ on_exit rm -rf /var/tmp/.guestfs-64123
 as_user() { setpriv --reuid 64123 --regid 64123 --clear-groups env -i PATH=/usr/bin:/bin HOME="$tmp/user" "$@"; }
 run_ok "inspect it as an ordinary user" as_user "$tmp/ingot" --json inspect "$tmp/vendor.qcow2"
 found=$(grep '"event":"image"' "$out_file" || true)
+cp "$out_file" events
+run_ok "the events fit their schema" /usr/bin/python3 "$top/tests/check-events" <events
 field() { jq -r "$1" <<<"$found"; }
 is "$(field .guest.system.distribution)" debian "the distribution"
 is "$(field .os_release.VERSION_CODENAME)" trixie "its os-release"
@@ -185,6 +187,8 @@ like "$err" "its release is 'trixie', not 'bookworm'" "is told"
 # ---- diff ----------------------------------------------------------------------------------------
 run_ok "compare the disk with what it became" ingot --json diff vendor.qcow2 out/web/web_1.2.3.raw
 diff=$(grep '"event":"diff"' "$out_file" || true)
+cp "$out_file" events
+run_ok "the events fit their schema" /usr/bin/python3 "$top/tests/check-events" <events
 is "$(jq -r '.a.kind, .b.kind' <<<"$diff" | paste -sd' ')" "disk image" "a disk and an image"
 is "$(jq -r '[.packages.removed[].name] | index("grub2-common") != null' <<<"$diff")" true "packages that are gone"
 is "$(jq -r '[.packages.added[].name] | index("nftables") != null' <<<"$diff")" true "packages that came"
