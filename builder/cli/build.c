@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static const struct cli_option options[] = {
 	{"format", 'f', "LIST", "formats, such as raw,qcow2 (default: what the profile says)"},
@@ -60,6 +61,8 @@ static int run(const struct cli *cli, const struct cli_args *args, struct err *e
 	/* Before anything that takes time: a wrong key is told at once. */
 	if (key && !(signer = sign_open_private(key, err)))
 		return -1;
+	/* Opening a key takes it out; without one no program of the build has to know it either. */
+	unsetenv(SIGN_PASSPHRASE);
 	build.signer = signer;
 	if (build_run(&build, &manifests, err) < 0)
 		return -1;
