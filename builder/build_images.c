@@ -22,7 +22,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define FORMAT_VERSION "1"
+#define FORMAT_VERSION "2"
 #define STUB_MAX ((size_t)4 << 20)
 #define LOADER_MAX ((size_t)4 << 20)
 #define TEXT_MAX ((size_t)64 << 10)
@@ -40,40 +40,18 @@ static const struct architecture {
 	 "EFI/systemd/systemd-bootaa64.efi"},
 };
 
-/* True when one of the formats that were asked for always has this one beside it. */
-static bool is_with(const struct strv *asked, const struct output_format *format)
+/* The formats of the command line, else those of the profile. */
+static int choose_formats(const struct job *job,
+			  const struct output_format *ret[OUTPUT_TARGETS_MAX], size_t *ret_count,
+			  struct err *err)
 {
-	for (size_t i = 0; i < asked->count; i++) {
-		const struct output_format *f = output_format_find(asked->items[i]);
+	CLEANUP(str_free) struct str list = {0};
 
-		if (f->with && strcmp(f->with, format->name) == 0)
-			return true;
-	}
-	return false;
-}
-
-int build_formats(const struct job *job, struct strv *ret, struct err *err)
-{
-	CLEANUP_FREE char *list = mem_strdup(job->options->formats);
-	CLEANUP(strv_free) struct strv asked = {0};
-	char *save = NULL;
-
-	for (char *name = list ? strtok_r(list, ",", &save) : NULL; name;
-	     name = strtok_r(NULL, ",", &save))
-		strv_add(&asked, name);
-	for (size_t i = 0; !list && i < job->profile->formats.count; i++)
-		strv_add(&asked, job->profile->formats.items[i]);
-	for (size_t i = 0; i < asked.count; i++)
-		if (!output_format_find(asked.items[i]))
-			return err_set(err, list ? ERR_USAGE : ERR_PROFILE,
-				       "unknown format '%.40s'", asked.items[i]);
-	for (const struct output_format *const *f = output_formats; *f; f++)
-		if (strv_has(&asked, (*f)->name) || is_with(&asked, *f))
-			strv_add(ret, (*f)->name);
-	if (!ret->count)
-		return err_set(err, ERR_USAGE,
-			       "no format given: expected one or more of the formats");
-	return 0;
+	if (job->options->formats)
+		return output_formats_choose(job->options->formats, ret, ret_count, err);
+	for (size_t i = 0; i < job->profile->formats.count; i++)
+		str_addf(&list, "%s,", job->profile->formats.items[i]);
+	return output_formats_choose(list.len ? list.data : "", ret, ret_count, err);
 }
 
 /* Keys of the profile that the root does not depend on (build_root.c). */
@@ -82,19 +60,20 @@ static const char *const manifest_only[] = {"disk", "formats", "tests"};
 int build_images_key(struct job *job, struct cache_key *key, struct err *err)
 {
 	CLEANUP_FREE char *loader = path_join(job->options->data, "firmware/loader/loader.conf");
-	CLEANUP(strv_free) struct strv formats = {0};
+	const struct output_format *formats[OUTPUT_TARGETS_MAX];
 	CLEANUP(str_free) struct str list = {0};
 	const struct profile *p = job->profile;
 	struct digest d;
+	size_t count;
 
 	cache_key_add(key, "format", FORMAT_VERSION);
 	cache_key_add_digest(key, "root", &job->digests[STEP_ROOT]);
 	cache_key_add_digest(key, "initrd", &job->digests[STEP_INITRD]);
-	if (digest_file(loader, &d, err) < 0 || build_formats(job, &formats, err) < 0)
+	if (digest_file(loader, &d, err) < 0 || choose_formats(job, formats, &count, err) < 0)
 		return -1;
 	cache_key_add_digest(key, "firmware/loader", &d);
-	for (size_t i = 0; i < formats.count; i++)
-		str_addf(&list, "%s ", formats.items[i]);
+	for (size_t i = 0; i < count; i++)
+		str_addf(&list, "%s ", formats[i]->name);
 	cache_key_add(key, "formats", list.data);
 	list.len = 0;
 	for (size_t i = 0; i < p->kernel.cmdline.count; i++)
@@ -328,7 +307,7 @@ static int on_complete(const struct output_result *results, const struct digest 
 static int write_images(struct job *job, const struct parts *parts, struct log_step *progress,
 			struct err *err)
 {
-	CLEANUP(strv_free) struct strv formats = {0};
+	const struct output_format *formats[OUTPUT_TARGETS_MAX];
 	CLEANUP(strv_free) struct strv paths = {0};
 	struct output_target targets[OUTPUT_TARGETS_MAX] = {0};
 	struct output_result results[OUTPUT_TARGETS_MAX];
@@ -336,24 +315,23 @@ static int write_images(struct job *job, const struct parts *parts, struct log_s
 	const struct output_watch watch = {on_progress, on_complete, &pass};
 	int r;
 
-	if (build_formats(job, &formats, err) < 0)
+	if (choose_formats(job, formats, &pass.count, err) < 0)
 		return -1;
-	for (size_t i = 0; i < formats.count; i++) {
-		targets[i].format = output_format_find(formats.items[i]);
+	for (size_t i = 0; i < pass.count; i++) {
 		strv_addf(&paths, "%s/%s_%s%s", job->out, job->profile->name, job->profile->version,
-			  targets[i].format->suffix);
-		targets[i].path = paths.items[i];
-		targets[i].options =
-			(struct output_options){.name = job->profile->name, .portable = true};
+			  formats[i]->suffix);
+		targets[i] = (struct output_target){
+			.format = formats[i],
+			.path = paths.items[i],
+			.options = {.name = job->profile->name, .portable = true}};
 	}
-	pass.count = formats.count;
-	r = output_write_all(&parts->disk.regions, targets, formats.count, job->options->jobs,
-			     &watch, results, err);
+	r = output_write_all(&parts->disk.regions, targets, pass.count, job->options->jobs, &watch,
+			     results, err);
 	if (r == 0)
 		r = build_output_finish(job, &pass.files, err);
 	build_files_abandon(&pass.files);
 	progress->bytes = 0;
-	for (size_t i = 0; r == 0 && i < formats.count; i++)
+	for (size_t i = 0; r == 0 && i < pass.count; i++)
 		progress->bytes += results[i].size;
 	return r;
 }

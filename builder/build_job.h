@@ -69,10 +69,6 @@ void build_lock_take(const struct job *job, struct lock *ret);
 /* Opens the package layer of the job if it is not open. Its step must be done. */
 int build_open_layer(struct job *job, struct err *err);
 
-/* Names of the formats that the job writes, in the order of the table of formats. ERR_USAGE or
- * ERR_PROFILE for unknown ones; caller frees. */
-int build_formats(const struct job *job, struct strv *ret, struct err *err);
-
 /* Key of the package step: distribution, packages, repositories, hooks. */
 int build_packages_key(struct job *job, struct cache_key *key, struct err *err);
 

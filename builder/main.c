@@ -171,7 +171,9 @@ static int run_verb(const struct cli_verb *verb, int argc, char **argv, struct e
 		return -1;
 	if (args.operand_count < verb->operands_min || args.operand_count > verb->operands_max) {
 		err_set(err, ERR_USAGE, "'ingot %s' %s", verb->name,
-			args.operand_count ? "got too many arguments" : "needs an argument");
+			args.operand_count > verb->operands_max ? "got too many arguments"
+			: args.operand_count                    ? "needs another argument"
+								: "needs an argument");
 		return err_hint(err, "usage: ingot %s [OPTION]... %s", verb->name, verb->operands);
 	}
 	find_data(&cli);
