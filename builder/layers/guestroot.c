@@ -132,6 +132,58 @@ static int write_info(const struct tree *tree, const struct digest *digest, cons
 	return json_write_file(path, info, true, err);
 }
 
+/* What the hooks of the package step (firmware/packages) and mmdebstrap reach by a path from outside of the
+ * root. A link there could lead them to files of this machine; one in the same folder cannot. */
+static const char *const reached[] = {
+	"/boot",
+	"/dev",
+	"/etc",
+	"/etc/apt",
+	"/etc/default",
+	"/etc/dpkg",
+	"/etc/dpkg/dpkg.cfg.d",
+	"/etc/hostname",
+	"/etc/kernel",
+	"/etc/kernel/postinst.d",
+	"/etc/kernel/postinst.d/dracut",
+	"/etc/ssh",
+	"/lib",
+	"/proc",
+	"/run",
+	"/sys",
+	"/tmp",
+	"/usr",
+	"/usr/lib",
+	"/usr/lib/modules",
+	"/usr/lib/udev",
+	"/var",
+	"/var/backups",
+	"/var/cache",
+	"/var/cache/apt",
+	"/var/lib",
+	"/var/lib/apt",
+	"/var/lib/dpkg",
+	"/var/lib/misc",
+	"/var/log",
+	"/var/log/apt",
+};
+
+static int check_links(const struct tree *tree, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reached); i++) {
+		const struct tree_node *node = tree_find(tree, reached[i]);
+		const char *target =
+			node && node->inode->type == TREE_SYMLINK ? node->inode->target : NULL;
+
+		if (target && (*target == '/' || strstr(target, "..")))
+			return err_set(
+				err, ERR_VERIFY,
+				"cannot start from this image: its '%s' is a link to '%.100s'",
+				reached[i], target);
+	}
+	return 0;
+}
+
 int guestroot_import(int tar_fd, const char *dir, struct log_step *step, struct err *err)
 {
 	CLEANUP_FREE char *tar = path_join(dir, GUESTROOT_TAR);
@@ -142,7 +194,7 @@ int guestroot_import(int tar_fd, const char *dir, struct log_step *step, struct 
 	if (fd < 0)
 		return err_sys(err, errno, "cannot make '%s'", tar);
 	if (tree_import_tar(tar_fd, fd, tree, "the image", &digest, on_bytes, step, err) < 0 ||
-	    write_info(tree, &digest, dir, err) < 0)
+	    check_links(tree, err) < 0 || write_info(tree, &digest, dir, err) < 0)
 		return -1;
 	/* Dear to make, so it is worth the wait (the cache itself does not sync). */
 	return fsync(fd) < 0 ? err_sys(err, errno, "cannot write '%s'", tar) : 0;

@@ -86,6 +86,28 @@ TEST(what_is_no_debian_is_refused)
 	CHECK_ERR(guestroot_check("entry", &profile, &err), &err, ERR_OTHER, "");
 }
 
+/* The hooks of the package step work in such a root from outside, perhaps as root. */
+TEST(a_link_out_of_the_root_is_refused)
+{
+	static const char *const targets[] = {"/etc/passwd", "../../../etc"};
+	struct err err = {0};
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+		CHECK_OK(RUN(NULL, &err, "rm", "-rf", "root", "entry"), &err);
+		CHECK_OK(RUN(NULL, &err, "mkdir", "-p", "root/etc/kernel", "root/usr/lib", "entry"),
+			 &err);
+		CHECK(symlink("usr/lib", "root/lib") == 0); /* as every Debian has it */
+		CHECK(symlink(targets[i], "root/etc/kernel/postinst.d") == 0);
+		CHECK_OK(RUN(NULL, &err, "tar", "-C", "root", "-cf", "tar", "."), &err);
+		fd = open("tar", O_RDONLY | O_CLOEXEC);
+		CHECK_ERR(guestroot_import(fd, "entry", NULL, &err), &err, ERR_VERIFY,
+			  "its '/etc/kernel/postinst.d' is a link to");
+		close(fd);
+		err_clear(&err);
+	}
+}
+
 TEST(a_broken_stream_is_refused)
 {
 	struct err err = {0};
