@@ -55,6 +55,8 @@ static void tell(const struct cli *cli, const struct sign_key *key, const char *
 					   "public", public_path, "encrypted", encrypted));
 		return;
 	}
+	if (log_verbosity() < 0)
+		return;
 	printf("%-9s%s%s\n", "private", private_path,
 	       encrypted ? " (encrypted)" : " (not encrypted: keep it safe)");
 	printf("%-9s%s\n", "public", public_path);

@@ -95,7 +95,7 @@ static int run(const struct cli *cli, const struct cli_args *args, struct err *e
 		log_step_end(&step, r == 0 ? LOG_DONE : LOG_FAILED);
 	if (cli->json)
 		log_event("verified", json_incref(report));
-	else if (r == 0)
+	else if (r == 0 && log_verbosity() >= 0)
 		print_report(report);
 	return r;
 }

@@ -159,6 +159,8 @@ cat "$out_file" >>events
 is "$(jq -c '[.verified, .unlisted, ([.checks[].result] | unique)]' <<<"$report")" '[true,[],["passed"]]' 'all passed'
 is "$(jq -r '[.checks[].check] | join(" ")' <<<"$report")" \
     'signature manifest provenance envelope sums disk table root tree' 'the checks'
+run_ok 'quietly' "$INGOT" -q verify good --key ed25519.pub
+is "$out$err" '' '  it says nothing'
 run_ok 'without a key' "$INGOT" verify good
 like "$out" '^signature   SHA256SUMS: not checked: no key was given$' 'says that the signature was not checked'
 like "$out" '^envelope .*not checked: .*no key was given$' 'nor that of the envelope'
