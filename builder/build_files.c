@@ -5,6 +5,7 @@
  */
 #include "build_files.h"
 
+#include "attest/manifest.h"
 #include "attest/signing.h"
 #include "attest/sums.h"
 #include "base/mem.h"
@@ -13,8 +14,6 @@
 
 #include <errno.h>
 #include <unistd.h>
-
-#define ENVELOPE ".intoto.jsonl"
 
 static char *file_name(const struct job *job, const char *suffix)
 {
@@ -67,9 +66,9 @@ static int add_manifest(const struct job *job, const json_t *manifest, struct bu
 		return err_set(err, ERR_OTHER, "cannot write the manifest: text is not UTF-8");
 	str_add(&text, json);
 	digest_bytes(text.data, text.len, &digest);
-	if (sums_add(sums, BUILD_MANIFEST, &digest, err) < 0)
+	if (sums_add(sums, MANIFEST_FILE, &digest, err) < 0)
 		return -1;
-	return add_file(job, BUILD_MANIFEST, &text, files, err);
+	return add_file(job, MANIFEST_FILE, &text, files, err);
 }
 
 static int add_images(const json_t *manifest, struct sums *sums, struct err *err)
@@ -99,9 +98,9 @@ static int remove_old(const struct job *job, const char *name, struct err *err)
 
 int build_files_prepare(struct job *job, json_t *manifest, struct build_files *ret, struct err *err)
 {
-	CLEANUP_FREE char *envelope = file_name(job, ENVELOPE);
+	CLEANUP_FREE char *envelope = file_name(job, SIGNING_ENVELOPE_SUFFIX);
 	const char *const old[] = {SUMS_FILE SUMS_SIGNATURE_SUFFIX, SUMS_FILE, envelope,
-				   BUILD_MANIFEST};
+				   MANIFEST_FILE};
 	CLEANUP(sums_free) struct sums sums = {0};
 	CLEANUP(str_free) struct str text = {0};
 

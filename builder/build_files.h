@@ -8,7 +8,6 @@
 #include "base/fd.h"
 #include "build_job.h"
 
-#define BUILD_MANIFEST "manifest.json"
 #define BUILD_FILES_MAX 5
 
 /* Complete under temporary names, in the order in which they get their own. */

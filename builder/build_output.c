@@ -26,7 +26,7 @@ static bool is_ours(const struct job *job, const char *name)
 {
 	CLEANUP_FREE char *prefix = mem_printf("%s_", job->profile->name);
 
-	return str_has_prefix(name, prefix) || str_has_prefix(name, BUILD_MANIFEST) ||
+	return str_has_prefix(name, prefix) || str_has_prefix(name, MANIFEST_FILE) ||
 	       str_has_prefix(name, SUMS_FILE) || str_has_prefix(name, STAMP);
 }
 
@@ -106,7 +106,7 @@ static json_t *stamp_files(const struct job *job, const json_t *manifest)
  * inputs) is as given. Caller decrefs. */
 static json_t *find_manifest(const struct job *job, const char *member, const struct digest *digest)
 {
-	CLEANUP_FREE char *manifest_path = path_join(job->out, BUILD_MANIFEST);
+	CLEANUP_FREE char *manifest_path = path_join(job->out, MANIFEST_FILE);
 	CLEANUP_FREE char *stamp_path = path_join(job->out, STAMP);
 	CLEANUP_JSON json_t *stamp = json_read_file(stamp_path, MANIFEST_MAX, NULL);
 	CLEANUP_JSON json_t *manifest = json_read_file(manifest_path, MANIFEST_MAX, NULL);
@@ -172,7 +172,7 @@ int build_output_renew(struct job *job, struct err *err)
 
 	if (!manifest)
 		return err_set(err, ERR_OTHER, "cannot renew '%s/%s': its images were changed",
-			       job->out, BUILD_MANIFEST);
+			       job->out, MANIFEST_FILE);
 	profile_digest(job, &digest);
 	json_object_set_new(manifest, "profile", json_string(digest_hex(&digest, hex)));
 	json_object_set_new(json_object_get(manifest, "keys"), build_steps[STEP_IMAGES].name,

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "disk/squashfs.h"
+#include "inspect/inspect.h"
 #include "output/compress.h"
 
 #include <string.h>
@@ -79,19 +80,12 @@ static int read_root(struct job *job, struct root *ret, struct err *err)
 static const char *release_version(const json_t *record, struct mem_arena *arena)
 {
 	const char *text = json_member_string(record, "os_release");
-	const char *line = text;
-	size_t len;
+	CLEANUP_JSON json_t *values = inspect_os_release(text ? text : "");
+	const char *version = json_member_string(values, "VERSION_ID");
 
-	while (line && !str_has_prefix(line, "VERSION_ID=")) {
-		line = strchr(line, '\n');
-		line = line ? line + 1 : NULL;
-	}
-	if (!line)
+	if (!version || version[strspn(version, "0123456789.")])
 		return "";
-	line += strlen("VERSION_ID=");
-	line += strspn(line, "\"'");
-	len = strspn(line, "0123456789.");
-	return mem_arena_strndup(arena, line, line[strcspn(line, "\"'\n")] == line[len] ? len : 0);
+	return mem_arena_strdup(arena, version);
 }
 
 static int take_digest(const json_t *manifest, const char *key, struct digest *ret, struct err *err)

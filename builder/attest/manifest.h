@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define MANIFEST_FILE "manifest.json" /* its name beside the images */
+
 struct manifest_key {
 	const char *step, *key; /* "packages" and its key, hex */
 };

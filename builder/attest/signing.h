@@ -8,6 +8,9 @@
 #include "base/err.h"
 #include "base/sign.h"
 
+#define SIGNING_STATEMENT_SUFFIX ".provenance.json" /* of the file that is wrapped */
+#define SIGNING_ENVELOPE_SUFFIX ".intoto.jsonl"
+
 /* Signs SHA256SUMS (SHA256SUMS.sig) and the provenance that manifest.json names (NAME.intoto.jsonl) in the
  * folder. Signatures of the key that are there and right are kept. What is signed is not checked: see
  * verify_path. ERR_VERIFY when the folder has no such files. */

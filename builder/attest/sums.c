@@ -198,14 +198,6 @@ int sums_parse(const char *text, size_t len, const char *name, struct sums *ret,
 	return 0;
 }
 
-int sums_write(const struct sums *sums, const char *path, struct err *err)
-{
-	CLEANUP(str_free) struct str text = {0};
-
-	sums_text(sums, &text);
-	return outfile_write(path, text.data, text.len, true, err);
-}
-
 /* True when the file at path is a signature of the key over the text already. */
 static bool is_signed(const char *path, const struct sign_key *key, const struct str *text)
 {

@@ -50,9 +50,6 @@ void sums_text(const struct sums *sums, struct str *text);
  * the line; no file at all and a file that is named twice are ERR_VERIFY too. */
 int sums_parse(const char *text, size_t len, const char *name, struct sums *ret, struct err *err);
 
-/* Writes sums_text to path by way of a temporary file, synced. */
-int sums_write(const struct sums *sums, const char *path, struct err *err);
-
 /* Signs the file at path (at most SUMS_MAX bytes) and writes PATH.sig by way of a temporary file, synced.
  * A signature of the same key that is there already and right is kept: ECDSA makes another one each time. */
 int sums_sign(const char *path, const struct sign_key *key, struct err *err);

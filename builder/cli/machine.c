@@ -4,6 +4,7 @@
  */
 #include "cli/machine.h"
 
+#include "attest/manifest.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -75,7 +76,7 @@ static int build_image(const struct cli *cli, const struct cli_args *args, const
 static int find_manifest(struct cli_machine *machine, struct err *err)
 {
 	CLEANUP_FREE char *folder = path_parent(machine->image);
-	CLEANUP_FREE char *path = path_join(folder, "manifest.json");
+	CLEANUP_FREE char *path = path_join(folder, MANIFEST_FILE);
 	CLEANUP_JSON json_t *manifest = NULL;
 	json_t *artifact;
 	struct stat st;

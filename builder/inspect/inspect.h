@@ -22,4 +22,7 @@
  * per 700 MB; a mismatch is ERR_VERIFY. Caller decrefs. */
 json_t *inspect_image(const char *path, bool verify, struct err *err);
 
+/* Parses the KEY=value lines of os-release(5), quotes taken off: an object. Caller decrefs. */
+json_t *inspect_os_release(const char *text);
+
 #endif

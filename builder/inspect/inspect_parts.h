@@ -24,9 +24,6 @@ void inspect_add_problem(struct inspect *in, const char *text);
 /* True when the partition has the type with that name (struct gpt_type). */
 bool inspect_has_type(const struct gpt_partition *p, const char *name);
 
-/* Parses the KEY=value lines of os-release(5), quotes taken off: an object. Caller decrefs. */
-json_t *inspect_os_release(const char *text);
-
 /* Opens a partition as an image; free with image_close. */
 int inspect_open_partition(struct inspect *in, const struct gpt_partition *p, struct image **ret,
 			   struct err *err);

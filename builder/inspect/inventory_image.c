@@ -5,6 +5,7 @@
  */
 #include "inspect/inventory_parts.h"
 
+#include "attest/manifest.h"
 #include "base/fd.h"
 #include "base/path.h"
 #include "disk/gpt.h"
@@ -213,7 +214,7 @@ static int read_any(struct inventory *inv, struct err *err)
 	size_t blanks;
 
 	if (stat(inv->name, &st) == 0 && S_ISDIR(st.st_mode)) {
-		manifest = path_join(inv->name, "manifest.json");
+		manifest = path_join(inv->name, MANIFEST_FILE);
 		return read_json(inv, manifest, err);
 	}
 	fd = open(inv->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -27,26 +27,33 @@ static void add_check(struct verify *v, const char *check, const char *subject, 
 					"result", result, "text", text));
 }
 
-void verify_passed(struct verify *v, const char *check, const char *subject, const char *fmt, ...)
+__attribute__((format(printf, 5, 0))) static void add_formatted(struct verify *v, const char *check,
+								const char *subject,
+								const char *result, const char *fmt,
+								va_list ap)
 {
 	char text[1024];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	add_check(v, check, subject, result, text);
+}
+
+void verify_passed(struct verify *v, const char *check, const char *subject, const char *fmt, ...)
+{
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	add_formatted(v, check, subject, "passed", fmt, ap);
 	va_end(ap);
-	add_check(v, check, subject, "passed", text);
 }
 
 void verify_skipped(struct verify *v, const char *check, const char *subject, const char *fmt, ...)
 {
-	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	add_formatted(v, check, subject, "skipped", fmt, ap);
 	va_end(ap);
-	add_check(v, check, subject, "skipped", text);
 }
 
 const char *verify_plain(const char *text)
@@ -237,7 +244,7 @@ static int look_around(struct verify *v, const char *name, struct err *err)
 	}
 	if (!v->has_sums)
 		verify_skipped(v, "sums", name, "there is no %s that names it", SUMS_FILE);
-	if (mentions(v, "manifest.json", name)) {
+	if (mentions(v, MANIFEST_FILE, name)) {
 		if (!entry && verify_add_file(v, name, NULL, err) < 0)
 			return -1;
 		return verify_manifest(v, name, err);

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define MANIFEST "manifest.json"
 #define MANIFEST_MAX ((size_t)32 << 20)
 #define DISKS_MAX 64
 
@@ -64,7 +63,7 @@ static int get_digest(const json_t *object, const char *key, const char *name, s
 	if (!json_object_get(object, key) || json_is_null(json_object_get(object, key)))
 		return 0;
 	if (!hex || digest_parse(hex, ret, NULL) < 0)
-		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " has a %s that is none", name,
+		return err_set(err, ERR_VERIFY, "%s: " MANIFEST_FILE " has a %s that is none", name,
 			       key);
 	return 1;
 }
@@ -79,7 +78,7 @@ static int check_named(struct verify *v, const json_t *item, const char **ret_na
 
 	if (!name || !sums_is_name(name))
 		return err_set(err, ERR_VERIFY,
-			       MANIFEST ": a file has no name, or one that leads elsewhere");
+			       MANIFEST_FILE ": a file has no name, or one that leads elsewhere");
 	*ret_name = name;
 	has = get_digest(item, "sha256", name, &digest, err);
 	if (has < 0)
@@ -88,16 +87,16 @@ static int check_named(struct verify *v, const json_t *item, const char **ret_na
 		return 0;
 	entry = sums_find(&v->sums, name);
 	/* The envelope holds the signature of what is in there. */
-	if (!entry && str_has_suffix(name, VERIFY_ENVELOPE_SUFFIX))
+	if (!entry && str_has_suffix(name, SIGNING_ENVELOPE_SUFFIX))
 		return 0;
 	if (!entry)
-		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " names it, %s does not", name,
+		return err_set(err, ERR_VERIFY, "%s: " MANIFEST_FILE " names it, %s does not", name,
 			       SUMS_FILE);
 	if (has && memcmp(digest.bytes, entry->digest.bytes, DIGEST_SIZE) != 0) {
 		char hex[DIGEST_HEX_SIZE], other[DIGEST_HEX_SIZE];
 
-		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " says sha256 %s, %s says %s", name,
-			       digest_hex(&digest, hex), SUMS_FILE,
+		return err_set(err, ERR_VERIFY, "%s: " MANIFEST_FILE " says sha256 %s, %s says %s",
+			       name, digest_hex(&digest, hex), SUMS_FILE,
 			       digest_hex(&entry->digest, other));
 	}
 	return 0;
@@ -116,30 +115,33 @@ static int check_artifact(struct verify *v, const json_t *item, const char *only
 	if (only && strcmp(only, name) != 0)
 		return 0;
 	if (!format || !json_is_integer(bytes) || json_integer_value(bytes) < 0)
-		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " lacks its format or bytes", name);
+		return err_set(err, ERR_VERIFY, "%s: " MANIFEST_FILE " lacks its format or bytes",
+			       name);
 	path = verify_path_of(v, name);
 	if (stat(path, &st) < 0) {
 		if (errno != ENOENT)
 			return err_sys(err, errno, "cannot open '%s'", path);
-		return err_set(err, ERR_VERIFY, "%s: it is missing, " MANIFEST " names it", name);
+		return err_set(err, ERR_VERIFY, "%s: it is missing, " MANIFEST_FILE " names it",
+			       name);
 	}
 	if (S_ISREG(st.st_mode) && st.st_size != json_integer_value(bytes))
-		return err_set(err, ERR_VERIFY, "%s: it has %lld bytes, " MANIFEST " says %lld",
-			       name, (long long)st.st_size, (long long)json_integer_value(bytes));
+		return err_set(err, ERR_VERIFY,
+			       "%s: it has %lld bytes, " MANIFEST_FILE " says %lld", name,
+			       (long long)st.st_size, (long long)json_integer_value(bytes));
 	row = output_format_find(format);
 	if (!row)
 		return err_set(err, ERR_VERIFY,
-			       "%s: " MANIFEST " says that its format is '%s', "
+			       "%s: " MANIFEST_FILE " says that its format is '%s', "
 			       "which is unknown",
 			       name, verify_plain(format));
 	/* What goes with an image (a block map) is none. */
 	if (!row->read)
 		return 0;
 	if (!json_is_integer(size) || json_integer_value(size) <= 0)
-		return err_set(err, ERR_VERIFY, "%s: " MANIFEST " lacks the size of its disk",
+		return err_set(err, ERR_VERIFY, "%s: " MANIFEST_FILE " lacks the size of its disk",
 			       name);
 	if (v->disk_count == DISKS_MAX)
-		return err_set(err, ERR_VERIFY, MANIFEST ": more than %d images", DISKS_MAX);
+		return err_set(err, ERR_VERIFY, MANIFEST_FILE ": more than %d images", DISKS_MAX);
 	verify_add_disk(v, name, format, (uint64_t)json_integer_value(size));
 	return 0;
 }
@@ -149,9 +151,9 @@ static int check_schema(const json_t *manifest, struct err *err)
 	const json_t *schema = json_object_get(manifest, "schema");
 
 	if (!json_is_integer(schema) || json_integer_value(schema) != 1)
-		return err_set(err, ERR_VERIFY, MANIFEST ": its schema is not 1");
+		return err_set(err, ERR_VERIFY, MANIFEST_FILE ": its schema is not 1");
 	if (!json_is_array(json_object_get(manifest, "artifacts")))
-		return err_set(err, ERR_VERIFY, MANIFEST ": it has no artifacts");
+		return err_set(err, ERR_VERIFY, MANIFEST_FILE ": it has no artifacts");
 	return 0;
 }
 
@@ -164,9 +166,9 @@ int verify_manifest(struct verify *v, const char *only, struct err *err)
 	size_t i;
 
 	v->stage = "manifest";
-	if (verify_read(v, MANIFEST, MANIFEST_MAX, &text, err) < 0)
+	if (verify_read(v, MANIFEST_FILE, MANIFEST_MAX, &text, err) < 0)
 		return -1;
-	v->manifest = verify_parse(&text, MANIFEST, err);
+	v->manifest = verify_parse(&text, MANIFEST_FILE, err);
 	if (!v->manifest || check_schema(v->manifest, err) < 0)
 		return -1;
 	if (!v->disks)
@@ -183,9 +185,9 @@ int verify_manifest(struct verify *v, const char *only, struct err *err)
 			return -1;
 	}
 	if (v->disk_count == 0)
-		return err_set(err, ERR_VERIFY, MANIFEST ": it names no image%s%s", only ? " " : "",
-			       only ? only : "");
-	verify_passed(v, "manifest", MANIFEST, "it agrees with %s%zu %s and %zu papers",
+		return err_set(err, ERR_VERIFY, MANIFEST_FILE ": it names no image%s%s",
+			       only ? " " : "", only ? only : "");
+	verify_passed(v, "manifest", MANIFEST_FILE, "it agrees with %s%zu %s and %zu papers",
 		      v->has_sums ? SUMS_FILE " and the sizes of " : "the sizes of ", v->disk_count,
 		      v->disk_count == 1 ? "image" : "images", json_array_size(papers));
 	return 0;
@@ -224,7 +226,7 @@ static int check_root_hash(const struct verify *v, const json_t *object, const c
 			return 0;
 		found = hash ? hash : found;
 	}
-	return err_set(err, ERR_VERIFY, "%s: its root hash is %s, " MANIFEST " says %s", name,
+	return err_set(err, ERR_VERIFY, "%s: its root hash is %s, " MANIFEST_FILE " says %s", name,
 		       found ? found : "unknown", verify_plain(want));
 }
 
@@ -239,7 +241,8 @@ static int check_member(const struct verify *v, const json_t *found, const json_
 		return 0;
 	found_text = json_line(a);
 	said_text = json_line(b);
-	return err_set(err, ERR_VERIFY, "%s: the %s of its %s is %.100s, " MANIFEST " says %.100s",
+	return err_set(err, ERR_VERIFY,
+		       "%s: the %s of its %s is %.100s, " MANIFEST_FILE " says %.100s",
 		       v->head->name, key, what, found_text, said_text);
 }
 
@@ -255,9 +258,9 @@ static int check_table(const struct verify *v, struct err *err)
 	if (said && check_member(v, found, said, "uuid", "partition table", err) < 0)
 		return -1;
 	if (said_parts && json_array_size(said_parts) != json_array_size(found_parts))
-		return err_set(err, ERR_VERIFY, "%s: it has %zu partitions, " MANIFEST " says %zu",
-			       v->head->name, json_array_size(found_parts),
-			       json_array_size(said_parts));
+		return err_set(
+			err, ERR_VERIFY, "%s: it has %zu partitions, " MANIFEST_FILE " says %zu",
+			v->head->name, json_array_size(found_parts), json_array_size(said_parts));
 	for (size_t i = 0; i < json_array_size(found_parts); i++) {
 		const char *type;
 		char what[64];
@@ -293,12 +296,13 @@ int verify_manifest_digests(struct verify *v, struct err *err)
 			char hex[DIGEST_HEX_SIZE], other[DIGEST_HEX_SIZE];
 
 			return err_set(err, ERR_VERIFY,
-				       "%s: the sha256 of its disk is %s, " MANIFEST " says %s",
+				       "%s: the sha256 of its disk is %s, " MANIFEST_FILE
+				       " says %s",
 				       disk->name, digest_hex(&disk->found, hex),
 				       digest_hex(&want, other));
 		}
 		has = disk->file ? get_digest(item, "sha256", disk->name, &want, err) : 0;
-		if (has < 0 || (has && verify_compare(disk->name, &disk->file->found, MANIFEST,
+		if (has < 0 || (has && verify_compare(disk->name, &disk->file->found, MANIFEST_FILE,
 						      &want, err) < 0))
 			return -1;
 		if (check_root_hash(v, v->manifest, disk->name, err) < 0 ||

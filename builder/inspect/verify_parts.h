@@ -7,6 +7,8 @@
 #ifndef INGOT_INSPECT_VERIFY_PARTS_H
 #define INGOT_INSPECT_VERIFY_PARTS_H
 
+#include "attest/manifest.h"
+#include "attest/signing.h"
 #include "attest/sums.h"
 #include "base/str.h"
 #include "inspect/verify.h"
@@ -50,7 +52,6 @@ struct verify_root {
 };
 
 #define VERIFY_ROOTS_MAX 16
-#define VERIFY_ENVELOPE_SUFFIX ".intoto.jsonl"
 
 struct verify {
 	const struct verify_options *options;

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define STATEMENT_MAX ((size_t)16 << 20)
-#define STATEMENT_SUFFIX ".provenance.json"
 #define STATEMENT_TYPE "https://in-toto.io/Statement/v1"
 #define PREDICATE_TYPE "https://slsa.dev/provenance/v1"
 
@@ -66,8 +65,8 @@ static int check_envelope(struct verify *v, const char *statement, const struct 
 			  struct err *err)
 {
 	CLEANUP_FREE char *name =
-		mem_printf("%.*s" VERIFY_ENVELOPE_SUFFIX,
-			   (int)(strlen(statement) - strlen(STATEMENT_SUFFIX)), statement);
+		mem_printf("%.*s" SIGNING_ENVELOPE_SUFFIX,
+			   (int)(strlen(statement) - strlen(SIGNING_STATEMENT_SUFFIX)), statement);
 	CLEANUP(str_free) struct str content = {0};
 	CLEANUP(dsse_free) struct dsse envelope = {0};
 
@@ -133,10 +132,10 @@ bool verify_is_envelope(const struct verify *v, const char *name)
 {
 	CLEANUP_FREE char *statement = NULL;
 
-	if (!str_has_suffix(name, VERIFY_ENVELOPE_SUFFIX))
+	if (!str_has_suffix(name, SIGNING_ENVELOPE_SUFFIX))
 		return false;
-	statement = mem_printf("%.*s" STATEMENT_SUFFIX,
-			       (int)(strlen(name) - strlen(VERIFY_ENVELOPE_SUFFIX)), name);
+	statement = mem_printf("%.*s" SIGNING_STATEMENT_SUFFIX,
+			       (int)(strlen(name) - strlen(SIGNING_ENVELOPE_SUFFIX)), name);
 	return sums_find(&v->sums, statement) != NULL;
 }
 
@@ -144,7 +143,7 @@ int verify_provenance(struct verify *v, struct err *err)
 {
 	v->stage = "provenance";
 	for (size_t i = 0; i < v->sums.count; i++)
-		if (str_has_suffix(v->sums.items[i].name, STATEMENT_SUFFIX) &&
+		if (str_has_suffix(v->sums.items[i].name, SIGNING_STATEMENT_SUFFIX) &&
 		    check_statement(v, v->sums.items[i].name, err) < 0)
 			return -1;
 	return 0;

@@ -91,13 +91,17 @@ is_as_wanted out/one "the images of before are still there"
 echo first >overlays/one/etc/one.conf
 
 # ---- two at once -----------------------------------------------------------------------------------
-fresh
-start a -o out
-first=$pid
-start b -o out2
-second=$pid
-wait "$first" && ok "first of two builds at once" || not_ok "first of two builds at once" "$(cat a a.err)"
-wait "$second" && ok "second of two builds at once" || not_ok "second of two builds at once" "$(cat b b.err)"
+# two_builds FOLDER FOLDER NAME: start both, wait for both.
+two_builds() {
+    fresh
+    start a -o "$1"
+    first=$pid
+    start b -o "$2"
+    second=$pid
+    wait "$first" && ok "first of two $3" || not_ok "first of two $3" "$(cat a a.err)"
+    wait "$second" && ok "second of two $3" || not_ok "second of two $3" "$(cat b b.err)"
+}
+two_builds out out2 "builds at once"
 is_as_wanted out/one "the first gives the same"
 is_as_wanted out2/one "the second gives the same"
 is "$( (outcomes a; outcomes b) | sort | uniq -c | awk '{print $1, $3, $4}')" "2 images done
@@ -108,13 +112,7 @@ is "$( (outcomes a; outcomes b) | sort | uniq -c | awk '{print $1, $3, $4}')" "2
 1 root done" "initrd and root were made once"
 rm -rf out2
 
-fresh
-start a -o out
-first=$pid
-start b -o out
-second=$pid
-wait "$first" && ok "first of two into one folder" || not_ok "first of two into one folder" "$(cat a a.err)"
-wait "$second" && ok "second of two into one folder" || not_ok "second of two into one folder" "$(cat b b.err)"
+two_builds out out "into one folder"
 is_as_wanted out/one "they give the same"
 is "$( (outcomes a; outcomes b) | grep -c 'images done')" 1 "the images were written once"
 

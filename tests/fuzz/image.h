@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-static void demand(bool holds, const char *what)
+static inline void demand(bool holds, const char *what)
 {
 	if (holds)
 		return;
@@ -19,7 +19,17 @@ static void demand(bool holds, const char *what)
 	abort();
 }
 
-static void read_some(struct image *image)
+/* There is nothing behind the end. */
+static inline void demand_end(struct image *image)
+{
+	uint8_t bytes[2];
+	struct err err = {0};
+
+	demand(image->pread(image, bytes, 1, image->size, &err) < 0, "the disk ends");
+	demand(image->pread(image, bytes, 2, UINT64_MAX, &err) < 0, "offsets do not wrap");
+}
+
+static inline void read_some(struct image *image)
 {
 	static uint8_t buffer[300000];
 	struct err err = {0};
@@ -31,13 +41,13 @@ static void read_some(struct image *image)
 		if (image->pread(image, buffer, len, at, &err) < 0)
 			demand(err.code == ERR_VERIFY && err.msg[0], "an error is told");
 	}
-	demand(image->pread(image, buffer, 1, image->size, &err) < 0, "the disk ends");
-	demand(image->pread(image, buffer, 2, UINT64_MAX, &err) < 0, "offsets do not wrap");
+	demand_end(image);
 }
 
-/* The bytes as an image: refused with a reason, or it can be read or tells why not. */
-static void try_image(const uint8_t *data, size_t size,
-		      struct image *(*open_image)(int fd, const char *path, struct err *err))
+/* The bytes as an image, or NULL when they are refused with a reason. */
+static inline struct image *open_bytes(const uint8_t *data, size_t size,
+				       struct image *(*open_image)(int fd, const char *path,
+								   struct err *err))
 {
 	int fd = memfd_create("image", MFD_CLOEXEC);
 	struct err err = {0};
@@ -45,10 +55,18 @@ static void try_image(const uint8_t *data, size_t size,
 
 	demand(fd >= 0 && fd_pwrite(fd, data, size, 0, "image", &err) == 0, "memory for a file");
 	image = open_image(fd, "image", &err);
-	if (!image) {
-		demand(err.code == ERR_VERIFY && err.msg[0], "an error is told");
+	demand(image || (err.code == ERR_VERIFY && err.msg[0]), "an error is told");
+	return image;
+}
+
+/* The bytes as an image: refused with a reason, or it can be read or tells why not. */
+static inline void try_image(const uint8_t *data, size_t size,
+			     struct image *(*open_image)(int fd, const char *path, struct err *err))
+{
+	struct image *image = open_bytes(data, size, open_image);
+
+	if (!image)
 		return;
-	}
 	demand(image->size > 0, "a disk has a size");
 	read_some(image);
 	image_close(&image);

@@ -24,6 +24,14 @@ static void add_file(struct sums *sums, const char *name)
 	CHECK_OK(sums_add(sums, name, &d, &err), &err);
 }
 
+static void write_sums(const struct sums *sums)
+{
+	CLEANUP(str_free) struct str text = {0};
+
+	sums_text(sums, &text);
+	tap_spew("SHA256SUMS", text.data, text.len);
+}
+
 TEST(sha256sum_takes_what_we_write)
 {
 	CLEANUP(sums_free) struct sums sums = {0}, back = {0};
@@ -35,7 +43,7 @@ TEST(sha256sum_takes_what_we_write)
 	add_file(&sums, "back\\slash");
 	add_file(&sums, "-rf");
 	add_file(&sums, "\xc3\xa4\xe2\x82\xac");
-	CHECK_OK(sums_write(&sums, "SHA256SUMS", &err), &err);
+	write_sums(&sums);
 	CHECK_OK(RUN(NULL, &err, "sha256sum", "--check", "--strict", "SHA256SUMS"), &err);
 	CHECK_OK(fd_read_file("SHA256SUMS", 10000, &text, &err), &err);
 	CHECK_OK(sums_parse(text.data, text.len, "SHA256SUMS", &back, &err), &err);
@@ -160,7 +168,7 @@ TEST(signatures)
 	CHECK(ed && ec);
 	CHECK_ERR(sums_sign("SHA256SUMS", ed, &err), &err, ERR_OTHER, "No such file");
 	add_file(&sums, "a");
-	CHECK_OK(sums_write(&sums, "SHA256SUMS", &err), &err);
+	write_sums(&sums);
 	CHECK_OK(sign_write_public(ed, "ed.pub", &err), &err);
 	CHECK_OK(sums_sign("SHA256SUMS", ed, &err), &err);
 	CHECK_OK(RUN(NULL, &err, "openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey",
@@ -174,7 +182,7 @@ TEST(signatures)
 	CHECK(first_len == second_len && memcmp(first, second, first_len) == 0);
 	/* Not when the text is another one. */
 	add_file(&sums, "b");
-	CHECK_OK(sums_write(&sums, "SHA256SUMS", &err), &err);
+	write_sums(&sums);
 	CHECK_OK(sums_sign("SHA256SUMS", ec, &err), &err);
 	third = tap_slurp("SHA256SUMS.sig", &third_len);
 	CHECK(first_len != third_len || memcmp(first, third, first_len) != 0);

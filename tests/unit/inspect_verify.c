@@ -57,6 +57,7 @@ static void write_papers(bool disk_digest)
 {
 	CLEANUP_JSON json_t *manifest = json_pack("{s:i, s:[]}", "schema", 1, "artifacts");
 	CLEANUP(sums_free) struct sums sums = {0};
+	CLEANUP(str_free) struct str text = {0};
 	struct digest digest;
 	struct err err = {0};
 	char hex[DIGEST_HEX_SIZE];
@@ -76,7 +77,8 @@ static void write_papers(bool disk_digest)
 	CHECK_OK(json_write_file("manifest.json", manifest, false, &err), &err);
 	CHECK_OK(digest_file("manifest.json", &digest, &err), &err);
 	CHECK_OK(sums_add(&sums, "manifest.json", &digest, &err), &err);
-	CHECK_OK(sums_write(&sums, "SHA256SUMS", &err), &err);
+	sums_text(&sums, &text);
+	tap_spew("SHA256SUMS", text.data, text.len);
 }
 
 /* Tests start in a folder of their own: the images go into one below it. */

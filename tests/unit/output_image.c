@@ -9,6 +9,7 @@
 #include "memimage.h"
 #include "output/image.h"
 #include "output/qcow2.h"
+#include "readback.h"
 
 #define DISK_SIZE (5 * MIB + 1536)
 
@@ -25,20 +26,7 @@ static void make_raw(void)
 
 static void check_same(const char *path)
 {
-	struct err err = {0};
-	CLEANUP(image_close) struct image *image = image_open(path, &err);
-	CLEANUP_FREE uint8_t *got = mem_alloc(DISK_SIZE);
-
-	CHECK_OK_PTR(image, &err);
-	CHECK_STR(image->format, "qcow2");
-	CHECK_U64(image->size, DISK_SIZE);
-	CHECK_OK(image->pread(image, got, DISK_SIZE, 0, &err), &err);
-	CHECK_MEM(got, want, DISK_SIZE);
-	/* Backwards and in odd pieces. */
-	for (uint64_t at = DISK_SIZE; at > 70001; at -= 70001) {
-		CHECK_OK(image->pread(image, got, 70001, at - 70001, &err), &err);
-		CHECK_MEM(got, want + at - 70001, 70001);
-	}
+	check_readback(path, "qcow2", want, DISK_SIZE, DISK_SIZE);
 }
 
 TEST(variants_of_qemu_are_read)

@@ -12,6 +12,7 @@
 #include "output/image.h"
 #include "output/ova_parts.h"
 #include "output/vmdk.h"
+#include "readback.h"
 
 #define DISK_SIZE (1 * MIB)
 
@@ -41,15 +42,7 @@ static void make(const uint8_t *bytes, const char *format, const char *path, con
 
 static void check_same(const char *path, const uint8_t *want)
 {
-	struct err err = {0};
-	CLEANUP(image_close) struct image *image = image_open(path, &err);
-	CLEANUP_FREE uint8_t *got = mem_alloc(DISK_SIZE);
-
-	CHECK_OK_PTR(image, &err);
-	CHECK_STR(image->format, "ova");
-	CHECK_U64(image->size, DISK_SIZE);
-	CHECK_OK(image->pread(image, got, DISK_SIZE, 0, &err), &err);
-	CHECK_MEM(got, want, DISK_SIZE);
+	check_readback(path, "ova", want, DISK_SIZE, DISK_SIZE);
 }
 
 static void check_output(const char *const argv[], const char *want)

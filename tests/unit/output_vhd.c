@@ -10,6 +10,7 @@
 #include "memimage.h"
 #include "output/image.h"
 #include "output/output.h"
+#include "readback.h"
 
 #define DISK_SIZE (3 * MIB)
 #define FOOTER 512
@@ -191,15 +192,7 @@ TEST(qemu_and_libvhdi_agree)
 
 static void check_same(const char *path)
 {
-	struct err err = {0};
-	CLEANUP(image_close) struct image *image = image_open(path, &err);
-	CLEANUP_FREE uint8_t *got = mem_alloc(DISK_SIZE);
-
-	CHECK_OK_PTR(image, &err);
-	CHECK_STR(image->format, "vhd");
-	CHECK_U64(image->size, DISK_SIZE);
-	CHECK_OK(image->pread(image, got, DISK_SIZE, 0, &err), &err);
-	CHECK_MEM(got, want, DISK_SIZE);
+	check_readback(path, "vhd", want, DISK_SIZE, DISK_SIZE);
 }
 
 static void check_refused(const char *path, const char *message)

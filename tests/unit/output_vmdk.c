@@ -12,6 +12,7 @@
 #include "output/image.h"
 #include "output/vmdk.h"
 #include "output/vmdk_parts.h"
+#include "readback.h"
 
 /* More than one grain table, and the last grain is partial for neither of them. */
 #define DISK_SIZE (33 * MIB)
@@ -53,20 +54,7 @@ static uint8_t *sample(void)
 
 static void check_same(const char *path, const uint8_t *want, uint64_t size)
 {
-	struct err err = {0};
-	CLEANUP(image_close) struct image *image = image_open(path, &err);
-	CLEANUP_FREE uint8_t *got = mem_alloc(size);
-
-	CHECK_OK_PTR(image, &err);
-	CHECK_STR(image->format, "vmdk");
-	CHECK_U64(image->size, size);
-	CHECK_OK(image->pread(image, got, size, 0, &err), &err);
-	CHECK_MEM(got, want, size);
-	/* Backwards and in odd pieces. */
-	for (uint64_t at = size; at > 170001; at -= 170001) {
-		CHECK_OK(image->pread(image, got, 170001, at - 170001, &err), &err);
-		CHECK_MEM(got, want + at - 170001, 170001);
-	}
+	check_readback(path, "vmdk", want, size, size);
 }
 
 TEST(others_read_it)

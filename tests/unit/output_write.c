@@ -13,6 +13,7 @@
 #include "output/image.h"
 #include "output/output.h"
 #include "profile/schema.h"
+#include "readback.h"
 
 #define DISK_SIZE (9 * MIB + 512)
 
@@ -96,24 +97,9 @@ static void write_one(const struct region_list *list, const char *format, const 
 static void check_same(const char *path, const char *format, const uint8_t *want)
 {
 	const struct output_format *f = output_format_find(format);
-	struct err err = {0};
-	CLEANUP(image_close) struct image *image = image_open(path, &err);
-	CLEANUP_FREE uint8_t *got = mem_alloc(DISK_SIZE);
-	uint64_t size = f->multiple ? size_align(DISK_SIZE, f->multiple) : DISK_SIZE;
 
-	CHECK_OK_PTR(image, &err);
-	CHECK_STR(image->format, format);
-	CHECK_U64(image->size, size);
-	CHECK_OK(image->pread(image, got, DISK_SIZE, 0, &err), &err);
-	CHECK_MEM(got, want, DISK_SIZE);
-	/* Backwards, and across borders of whatever the format is made of. */
-	for (uint64_t at = DISK_SIZE - 70000; at > 200000; at -= 190001) {
-		CHECK_OK(image->pread(image, got, 70000, at, &err), &err);
-		CHECK_MEM(got, want + at, 70000);
-	}
-	CHECK_ERR(image->pread(image, got, 2, size - 1, &err), &err, ERR_VERIFY, "beyond the end");
-	CHECK_ERR(image->pread(image, got, 1, UINT64_MAX, &err), &err, ERR_VERIFY,
-		  "beyond the end");
+	check_readback(path, format, want, DISK_SIZE,
+		       f->multiple ? size_align(DISK_SIZE, f->multiple) : DISK_SIZE);
 }
 
 TEST(every_format_reads_back)

@@ -12,6 +12,7 @@
 #include "output/image.h"
 #include "output/output.h"
 #include "output/zst.h"
+#include "readback.h"
 
 #define DISK_SIZE (5 * MIB + 1536)
 
@@ -37,21 +38,7 @@ static void make(const char *path, struct output_result *result)
 
 static void check_same(const char *path)
 {
-	struct err err = {0};
-	CLEANUP(image_close) struct image *image = image_open(path, &err);
-	CLEANUP_FREE uint8_t *got = mem_alloc(DISK_SIZE);
-
-	CHECK_OK_PTR(image, &err);
-	CHECK_STR(image->format, "raw.zst");
-	CHECK_U64(image->size, DISK_SIZE);
-	CHECK_OK(image->pread(image, got, DISK_SIZE, 0, &err), &err);
-	CHECK_MEM(got, want, DISK_SIZE);
-	for (uint64_t at = DISK_SIZE; at > 70001; at -= 70001) {
-		CHECK_OK(image->pread(image, got, 70001, at - 70001, &err), &err);
-		CHECK_MEM(got, want + at - 70001, 70001);
-	}
-	CHECK_ERR(image->pread(image, got, 2, DISK_SIZE - 1, &err), &err, ERR_VERIFY,
-		  "beyond the end");
+	check_readback(path, "raw.zst", want, DISK_SIZE, DISK_SIZE);
 }
 
 TEST(zstd_reads_it)
