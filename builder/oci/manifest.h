@@ -26,6 +26,7 @@
 #define OCI_TYPE_LAYER "application/vnd.oci.image.layer.v1.tar"
 #define DOCKER_TYPE_INDEX "application/vnd.docker.distribution.manifest.list.v2+json"
 #define DOCKER_TYPE_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
+#define DOCKER_TYPE_CONFIG "application/vnd.docker.container.image.v1+json"
 
 struct oci_descriptor {
 	char media_type[OCI_MEDIA_TYPE_MAX]; /* "" when it is not known */
