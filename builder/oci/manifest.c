@@ -78,8 +78,8 @@ static bool is_media_type(const char *text)
 	return true;
 }
 
-static int read_descriptor(const json_t *value, const char *what, uint64_t max,
-			   struct oci_descriptor *ret, struct err *err)
+int oci_descriptor_read(const json_t *value, const char *what, uint64_t max,
+			struct oci_descriptor *ret, struct err *err)
 {
 	const json_t *size = json_object_get(value, "size");
 	const char *type = json_member_string(value, "mediaType");
@@ -146,32 +146,21 @@ static bool same(const char *a, const char *b)
 	return a && b && strcmp(a, b) == 0;
 }
 
-/* Generations of 32-bit ARM, each of which runs what is for the ones before it. */
-static int arm_level(const char *variant)
+bool oci_platform_fits(const json_t *value, const struct oci_platform *want)
 {
-	if (!variant || !variant[0])
-		return 7;
-	if (variant[0] == 'v' && variant[1] >= '5' && variant[1] <= '8' && !variant[2])
-		return variant[1] - '0';
-	return 0;
+	/* What an absent variant means, and what every machine of the architecture has. */
+	const char *usual = strcmp(want->architecture, "arm64") == 0 ? "v8" : "v1";
+	const char *variant = json_member_string(value, "variant");
+
+	if (!same(json_member_string(value, "os"), "linux") ||
+	    !same(json_member_string(value, "architecture"), want->architecture))
+		return false;
+	return !variant || !variant[0] || same(variant, want->variant ? want->variant : usual);
 }
 
-/* How well a variant fits: 0 not at all, more is better. Without a variant amd64 is v1, arm64 v8, arm v7. */
-static int variant_rank(const struct oci_platform *want, const char *variant)
+bool oci_is_document_type(const char *media_type)
 {
-	if (variant && !variant[0])
-		variant = NULL;
-	if (strcmp(want->architecture, "arm") == 0) {
-		int have = arm_level(variant);
-
-		return have <= arm_level(want->variant) ? have : 0;
-	}
-	if (strcmp(want->architecture, "arm64") == 0)
-		return !variant || strcmp(variant, want->variant ? want->variant : "v8") == 0 ? 2
-											      : 0;
-	if (!variant || same(variant, want->variant))
-		return 2;
-	return strcmp(want->architecture, "amd64") == 0 && strcmp(variant, "v1") == 0 ? 2 : 0;
+	return is_index_type(media_type) || is_manifest_type(media_type);
 }
 
 /* How well an entry of an index fits. An index inside of the index fits when nothing better does; so does a
@@ -180,19 +169,12 @@ static int entry_rank(const json_t *entry, const struct oci_platform *want)
 {
 	const json_t *platform = json_object_get(entry, "platform");
 	const char *type = json_member_string(entry, "mediaType");
-	const char *os = json_member_string(platform, "os");
-	bool nested = type && is_index_type(type);
 
-	if (!type || (!nested && !is_manifest_type(type)))
+	if (!type || !oci_is_document_type(type))
 		return 0;
-	if (!platform || (nested && !os))
-		return nested ? 2 : 1;
-	if (!same(os, "linux") ||
-	    !same(json_member_string(platform, "architecture"), want->architecture))
-		return 0;
-	return variant_rank(want, json_member_string(platform, "variant"))
-		       ? 2 + variant_rank(want, json_member_string(platform, "variant"))
-		       : 0;
+	if (!platform)
+		return is_index_type(type) ? 2 : 1;
+	return oci_platform_fits(platform, want) ? 3 : 0;
 }
 
 static void add_platform(const json_t *entry, struct str *text, size_t *count)
@@ -253,7 +235,7 @@ int oci_index_choose(const json_t *index, const struct oci_platform *platform,
 	}
 	if (!best)
 		return no_platform(manifests, platform, err);
-	return read_descriptor(best, "entry of the index", OCI_DOCUMENT_MAX, ret, err);
+	return oci_descriptor_read(best, "entry of the index", OCI_DOCUMENT_MAX, ret, err);
 }
 
 enum layer_kind { LAYER_UNKNOWN, LAYER_GOOD, LAYER_FOREIGN, LAYER_ENCRYPTED };
@@ -292,7 +274,7 @@ static int read_layer(const json_t *value, size_t number, struct oci_descriptor 
 	char what[32];
 
 	snprintf(what, sizeof(what), "layer %zu", number);
-	if (read_descriptor(value, what, OCI_BLOB_MAX, ret, err) < 0)
+	if (oci_descriptor_read(value, what, OCI_BLOB_MAX, ret, err) < 0)
 		return -1;
 	switch (layer_kind(ret->media_type)) {
 	case LAYER_GOOD:
@@ -338,8 +320,8 @@ int oci_manifest_read(const json_t *document, struct oci_manifest *ret, struct e
 		return bad(err, "manifest", "it is an index");
 	if (type && !is_manifest_type(type))
 		return bad(err, "manifest", "its media type is that of something else");
-	if (read_descriptor(json_object_get(document, "config"), "configuration", OCI_DOCUMENT_MAX,
-			    &ret->config, err) < 0)
+	if (oci_descriptor_read(json_object_get(document, "config"), "configuration",
+				OCI_DOCUMENT_MAX, &ret->config, err) < 0)
 		return -1;
 	config = ret->config.media_type;
 	if (strcmp(config, OCI_TYPE_CONFIG) != 0 && strcmp(config, DOCKER_TYPE_CONFIG) != 0)
@@ -374,8 +356,7 @@ static int check_platform(const json_t *config, const struct oci_platform *want,
 	const char *architecture = json_member_string(config, "architecture");
 	char os_text[33], architecture_text[33];
 
-	if (same(os, "linux") && same(architecture, want->architecture) &&
-	    variant_rank(want, json_member_string(config, "variant")))
+	if (oci_platform_fits(config, want))
 		return 0;
 	show(os, os_text);
 	show(architecture, architecture_text);
@@ -383,8 +364,8 @@ static int check_platform(const json_t *config, const struct oci_platform *want,
 		       architecture_text, want->architecture);
 }
 
-int oci_config_read(const json_t *config, const struct oci_platform *platform, size_t count,
-		    struct digest **ret, struct err *err)
+int oci_config_diff_ids(const json_t *config, struct digest **ret, size_t *ret_count,
+			struct err *err)
 {
 	const json_t *rootfs = json_object_get(config, "rootfs");
 	const json_t *ids = json_object_get(rootfs, "diff_ids");
@@ -393,19 +374,35 @@ int oci_config_read(const json_t *config, const struct oci_platform *platform, s
 	size_t i;
 
 	if (check_names(config, document_names, "configuration", err) < 0 ||
-	    check_names(rootfs, rootfs_names, "rootfs of the configuration", err) < 0 ||
-	    check_platform(config, platform, err) < 0)
+	    check_names(rootfs, rootfs_names, "rootfs of the configuration", err) < 0)
 		return -1;
-	if (!same(json_member_string(rootfs, "type"), "layers") || !json_is_array(ids))
+	if (!same(json_member_string(rootfs, "type"), "layers") || json_array_size(ids) == 0)
 		return bad(err, "configuration", "its rootfs has no layers");
-	if (json_array_size(ids) != count)
-		return err_set(err, ERR_VERIFY,
-			       "bad configuration: it has %zu layers and the manifest %zu",
-			       json_array_size(ids), count);
-	list = mem_alloc_array(count, sizeof(*list));
+	if (json_array_size(ids) > OCI_LAYERS_MAX)
+		return err_set(err, ERR_VERIFY, "bad configuration: %zu layers are more than %d",
+			       json_array_size(ids), OCI_LAYERS_MAX);
+	list = mem_alloc_array(json_array_size(ids), sizeof(*list));
 	json_array_foreach(ids, i, id) if (read_digest(json_string_value(id),
 						       "diff_id of the configuration", &list[i],
 						       err) < 0) return -1;
+	*ret = MEM_STEAL(list);
+	*ret_count = json_array_size(ids);
+	return 0;
+}
+
+int oci_config_read(const json_t *config, const struct oci_platform *platform, size_t count,
+		    struct digest **ret, struct err *err)
+{
+	CLEANUP_FREE struct digest *list = NULL;
+	size_t have;
+
+	if (oci_config_diff_ids(config, &list, &have, err) < 0 ||
+	    check_platform(config, platform, err) < 0)
+		return -1;
+	if (have != count)
+		return err_set(err, ERR_VERIFY,
+			       "bad configuration: it has %zu layers and the manifest %zu", have,
+			       count);
 	*ret = MEM_STEAL(list);
 	return 0;
 }
