@@ -24,6 +24,7 @@ struct tree_layer_input {
 
 struct tree_layer {
 	struct digest diff_id; /* of the uncompressed tar as it came */
+	struct digest digest;  /* of our own tar, as pax_finish has it: what the content in tar_fd is */
 	uint64_t tar;          /* its bytes */
 	uint64_t size; /* bytes of its regular files (a hard link counts once), as Docker counts */
 	size_t entries;
