@@ -24,14 +24,18 @@ struct tree_layer_input {
 
 struct tree_layer {
 	struct digest diff_id; /* of the uncompressed tar as it came */
+	struct digest digest;  /* of our own tar, as pax_finish has it: what the content in tar_fd is */
 	uint64_t tar;          /* its bytes */
-	uint64_t size; /* bytes of its regular files (a hard link counts once), as Docker counts */
-	size_t entries;
+	uint64_t
+		size; /* as Docker counts: bytes of regular files and of the targets of symbolic links, a hard
+			* link once */
+	size_t entries; /* of the tar that came */
 };
 
 /* Reads a layer (OCI image specification, layer.md; gzip, zstd or not compressed, told by its first bytes):
- * writes it as an uncompressed pax tar of our own to tar_fd (at its position 0), what assembles the
- * stream again (tar-split JSON, gzip) to split_fd, and fills tree, whose data refer to tar_fd. Whiteouts
+ * writes it as an uncompressed pax tar of our own to tar_fd, what assembles the stream again (tar-split JSON,
+ * gzip) to split_fd, and fills tree, whose data refer to tar_fd. Both are empty regular files, open for
+ * reading and writing. Whiteouts
  * (.wh.NAME) become character devices 0:0, opaque folders (.wh..wh..opq) get trusted.overlay.opaque=y. An entry
  * whose parent is a symbolic link to a folder of the same layer goes into that folder. Refused with ERR_VERIFY:
  * paths and links out of the layer, forged whiteouts and trusted.overlay. attributes, what exceeds the limits,
