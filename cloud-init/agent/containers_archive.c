@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define TAR_BLOCK 512
+#define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
 #define USTAR_SIZE_MAX ((uint64_t)1 << 33) /* what eleven octal digits hold */
 
 struct archive {
@@ -124,18 +125,13 @@ static json_t *descriptor(const char *type, const struct digest *digest, uint64_
 	return value;
 }
 
-/* Writes the manifest; index gets a row per name (or one without), with name for containerd. */
-static int put_manifest(struct archive *archive, const struct containers_image *image,
-			json_t *index, struct err *err)
+char *containers_archive_manifest(const struct containers_image *image)
 {
 	CLEANUP_JSON json_t *manifest = json_object();
-	CLEANUP_FREE char *text = NULL;
 	json_t *layers = json_array();
-	struct digest digest;
 
 	json_object_set_new(manifest, "schemaVersion", json_integer(2));
-	json_object_set_new(manifest, "mediaType",
-			    json_string("application/vnd.oci.image.manifest.v1+json"));
+	json_object_set_new(manifest, "mediaType", json_string(MANIFEST_TYPE));
 	json_object_set_new(manifest, "config",
 			    descriptor("application/vnd.oci.image.config.v1+json",
 				       &image->config.digest, image->config.size));
@@ -144,13 +140,21 @@ static int put_manifest(struct archive *archive, const struct containers_image *
 		json_array_append_new(layers, descriptor("application/vnd.oci.image.layer.v1.tar",
 							 &image->layers[i]->diff_id,
 							 image->layers[i]->tar));
-	text = json_line(manifest);
+	return json_line(manifest);
+}
+
+/* Writes the manifest; index gets a row per name (or one without), with name for containerd. */
+static int put_manifest(struct archive *archive, const struct containers_image *image,
+			json_t *index, struct err *err)
+{
+	CLEANUP_FREE char *text = containers_archive_manifest(image);
+	struct digest digest;
+
 	if (put_blob(archive, text, strlen(text), err) < 0)
 		return -1;
 	digest_bytes(text, strlen(text), &digest);
 	for (size_t i = 0; i < (image->names.count ? image->names.count : 1); i++) {
-		json_t *row = descriptor("application/vnd.oci.image.manifest.v1+json", &digest,
-					 strlen(text));
+		json_t *row = descriptor(MANIFEST_TYPE, &digest, strlen(text));
 
 		if (image->names.count)
 			json_object_set_new(row, "annotations",

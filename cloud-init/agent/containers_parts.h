@@ -156,6 +156,12 @@ int containers_overlay_find(struct containers_store *store, json_t *chains, stru
 int containers_split_write(const struct agent *agent, const struct containers_layer *layer, int fd,
 			   struct err *err);
 
+/* ---- containers_archive.c -------------------------------------------------------------------- */
+
+/* The manifest that an archive has for the image: JSON text. Its digest is the image's ID for an engine that keeps
+ * images in containerd. Caller frees. */
+char *containers_archive_manifest(const struct containers_image *image);
+
 /* ---- containers_load.c ----------------------------------------------------------------------- */
 
 #define CONTAINERS_ASK AGENT_RUN "/containers-load" /* asks for containers_docker_load */

@@ -62,9 +62,12 @@ static int parse_timeout(const char *text, unsigned *ret, struct err *err)
 static int parse_options(int argc, char **argv, struct verb_options *options, struct err *err)
 {
 	static const struct option table[] = {
-		{"json", no_argument, NULL, 'j'},       {"timeout", required_argument, NULL, 't'},
-		{"root", required_argument, NULL, 'r'}, {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},       {"load", no_argument, NULL, 'l'},
+		{"json", no_argument, NULL, 'j'},
+		{"timeout", required_argument, NULL, 't'},
+		{"root", required_argument, NULL, 'r'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{"load", no_argument, NULL, 'l'},
 		{0},
 	};
 	int c;
