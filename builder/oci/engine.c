@@ -12,12 +12,13 @@
 
 static const struct engine {
 	const char *name;
-	const char *versions; /* first parts of versions that were tried, with a space behind each */
-	size_t layers_max;    /* of an image; 0: what a manifest may have */
+	const char
+		*versions; /* first parts of versions that were tried, with a space behind each */
+	size_t layers_max; /* of an image; 0: what a manifest may have */
 } engines[] = {
 	/* moby layer/layer_store.go: maxLayerDepth. From 29 on new installations have no overlay2 store. */
-	{"docker", "20.10 26.1 ", 125},
-	{"containerd", "1.6 1.7 ", 0},
+	{"docker", 125, {"20.10", "26.1"}},
+	{"containerd", 0, {"1.6", "1.7"}},
 };
 
 /* The upstream version in a package's: without epoch and revision. */
@@ -32,15 +33,26 @@ static bool is_known(const struct engine *engine, const char *version)
 {
 	const char *have = upstream(version);
 
-	for (const char *p = engine->versions; *p;) {
-		size_t len = strcspn(p, " ");
+	for (const char *const *known = engine->versions; *known; known++) {
+		size_t len = strlen(*known);
 
 		/* "1.7" is no "1.70". */
-		if (strncmp(have, p, len) == 0 && (have[len] < '0' || have[len] > '9'))
+		if (strncmp(have, *known, len) == 0 && (have[len] < '0' || have[len] > '9'))
 			return true;
-		p += len + 1;
 	}
 	return false;
+}
+
+static int not_known(const struct engine *engine, const char *version, struct err *err)
+{
+	CLEANUP(str_free) struct str known = {0};
+
+	for (const char *const *v = engine->versions; *v; v++)
+		str_addf(&known, "%s%s", v == engine->versions ? "" : ", ", *v);
+	err_set(err, ERR_PROFILE,
+		"cannot preload containers for %s %.60s: the format of its store is not known",
+		engine->name, version);
+	return err_hint(err, "known are its versions %s", known.data);
 }
 
 static const char *image_name(const json_t *image)
@@ -67,21 +79,15 @@ static int check_layers(const struct engine *engine, const json_t *images, struc
 	return 0;
 }
 
-int oci_engine_check(const char *engine, const char *version, const json_t *images,
-		     struct err *err)
+int oci_engine_check(const char *engine, const char *version, const json_t *images, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
 		const struct engine *e = &engines[i];
 
 		if (strcmp(e->name, engine) != 0)
 			continue;
-		if (!is_known(e, version)) {
-			err_set(err, ERR_PROFILE,
-				"cannot preload containers for %s %.60s: the format of its store "
-				"is not known",
-				engine, version);
-			return err_hint(err, "known are the versions %s", e->versions);
-		}
+		if (!is_known(e, version))
+			return not_known(e, version, err);
 		return e->layers_max ? check_layers(e, images, err) : 0;
 	}
 	return err_set(err, ERR_PROFILE, "cannot preload containers for '%.60s': unknown engine",

@@ -40,8 +40,7 @@ static int open_layer(const char *dir, struct oci_layer *layer, struct err *err)
 	layer->tar_fd = open(tar, O_RDONLY | O_CLOEXEC);
 	if (layer->tar_fd < 0)
 		return err_sys(err, errno, "cannot open '%s'", tar);
-	snprintf(origin, sizeof(origin), "container layer %.12s",
-		 digest_hex(&layer->diff_id, hex));
+	snprintf(origin, sizeof(origin), "container layer %.12s", digest_hex(&layer->diff_id, hex));
 	layer->tree = tree_new();
 	if (fd_size(layer->tar_fd, tar, &size, err) < 0 ||
 	    fd_read_file(index, INDEX_MAX, &text, err) < 0 ||
@@ -90,9 +89,9 @@ static int open_layers(struct cache *cache, struct oci_set *set, struct err *err
 	if (oci_need_files(2 * json_object_size(layers), err) < 0)
 		return -1;
 	set->layers = mem_alloc_array(json_object_size(layers) + 1, sizeof(*set->layers));
-	json_object_foreach(layers, text, value)
-		if (find_layer(cache, text, &set->layers[set->layer_count++], err) < 0)
-			return -1;
+	json_object_foreach(layers, text,
+			    value) if (find_layer(cache, text, &set->layers[set->layer_count++],
+						  err) < 0) return -1;
 	qsort(set->layers, set->layer_count, sizeof(*set->layers), compare_layers);
 	return 0;
 }
@@ -208,8 +207,8 @@ static int install_images(const struct oci_set *set, const json_t *engines, int6
 	text = json_text(images);
 	if (!text)
 		return err_set(err, ERR_OTHER, "cannot write images.json: text is not UTF-8");
-	return put_file(tree, FOLDER "/images.json", 0644, mtime, tree_keep(tree, text, strlen(text)),
-			strlen(text), err);
+	return put_file(tree, FOLDER "/images.json", 0644, mtime,
+			tree_keep(tree, text, strlen(text)), strlen(text), err);
 }
 
 int oci_set_install(const struct oci_set *set, const json_t *engines, int64_t mtime,
@@ -221,11 +220,8 @@ int oci_set_install(const struct oci_set *set, const json_t *engines, int64_t mt
 		const char *path;
 		uint32_t mode;
 	} folders[] = {
-		{FOLDER, 0755},
-		{FOLDER "/layers", 0700},
-		{FOLDER "/split", 0700},
-		{FOLDER "/blobs", 0700},
-		{FOLDER "/blobs/sha256", 0700},
+		{FOLDER, 0755},          {FOLDER "/layers", 0700},       {FOLDER "/split", 0700},
+		{FOLDER "/blobs", 0700}, {FOLDER "/blobs/sha256", 0700},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
