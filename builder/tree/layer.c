@@ -321,10 +321,12 @@ static int import(struct layer_import *l, const struct tree_layer_input *in, int
 	if (archive_read_open(l->im.in, l, NULL, layer_raw_read, NULL) != ARCHIVE_OK)
 		return layer_read_failed(l, err);
 	if (add_all(l, in, progress, context, err) < 0 || layer_raw_finish(l, err) < 0 ||
-	    pax_finish(l->im.out, NULL, err) < 0 || split_finish(l->split, err) < 0 ||
+	    pax_finish(l->im.out, &ret->digest, err) < 0 || split_finish(l->split, err) < 0 ||
 	    (l->replaced && replace_lost(l, split_fd, err) < 0))
 		return -1;
-	*ret = (struct tree_layer){.tar = l->raw_from, .entries = l->entries};
+	ret->tar = l->raw_from;
+	ret->entries = l->entries;
+	ret->size = 0;
 	layer_stream_digest(l->stream, &ret->diff_id);
 	tree_walk(l->im.tree, clear_mark, NULL, NULL);
 	tree_walk(l->im.tree, count_size, &ret->size, NULL);
@@ -345,7 +347,6 @@ int tree_import_layer(const struct tree_layer_input *in, int tar_fd, int split_f
 	l->im = (struct import){.in = archive_read_new(), .tree = tree, .tar_fd = tar_fd};
 	l->im.origin = mem_arena_strdup(tree->arena, in->origin);
 	l->im.out = pax_new(tar_fd, l->im.origin);
-	pax_drop_digest(l->im.out);
 	l->split = split_new(split_fd, l->im.origin);
 	l->stream = layer_stream_start(in, err);
 	if (l->stream)

@@ -44,12 +44,6 @@ struct pax *pax_new(int fd, const char *name)
 	return pax;
 }
 
-void pax_drop_digest(struct pax *pax)
-{
-	digest_ctx_free(pax->digest);
-	pax->digest = NULL;
-}
-
 void pax_free(struct pax *pax)
 {
 	if (!pax)
@@ -64,18 +58,12 @@ uint64_t pax_offset(const struct pax *pax)
 	return pax->offset;
 }
 
-static void add_digest(struct pax *pax, const void *bytes, size_t len)
-{
-	if (pax->digest)
-		digest_add(pax->digest, bytes, len);
-}
-
 static int flush(struct pax *pax, struct err *err)
 {
 	size_t used = pax->used;
 
 	pax->used = 0;
-	add_digest(pax, pax->buffer, used);
+	digest_add(pax->digest, pax->buffer, used);
 	return fd_write(pax->fd, pax->buffer, used, pax->name, err);
 }
 
@@ -88,7 +76,7 @@ int pax_data(struct pax *pax, const void *bytes, size_t len, struct err *err)
 		size_t n = BUFFER - pax->used;
 
 		if (pax->used == 0 && len >= BUFFER / 4) {
-			add_digest(pax, p, len);
+			digest_add(pax->digest, p, len);
 			return fd_write(pax->fd, p, len, pax->name, err);
 		}
 		n = n < len ? n : len;
@@ -240,8 +228,7 @@ int pax_finish(struct pax *pax, struct digest *ret, struct err *err)
 {
 	if (pax_zeros(pax, (uint64_t)2 * BLOCK, err) < 0 || flush(pax, err) < 0)
 		return -1;
-	if (pax->digest)
-		digest_finish(pax->digest, ret);
+	digest_finish(pax->digest, ret);
 	pax->digest = NULL;
 	return 0;
 }

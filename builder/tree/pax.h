@@ -18,9 +18,6 @@ struct pax;
  * messages and borrowed. Free with pax_free. */
 struct pax *pax_new(int fd, const char *name);
 
-/* Takes no digest: for a tar that is told by something else. Before anything is written. */
-void pax_drop_digest(struct pax *pax);
-
 /* Frees the writer; NULL is allowed. */
 void pax_free(struct pax *pax);
 
@@ -41,8 +38,7 @@ int pax_zeros(struct pax *pax, uint64_t len, struct err *err);
 /* Fills the last block of the current file's data. */
 int pax_end_data(struct pax *pax, struct err *err);
 
-/* Writes the end of the archive and everything that is still in memory; returns the digest (ret is left as it is when there
- * is none). */
+/* Writes the end of the archive and everything that is still in memory; returns the digest. */
 int pax_finish(struct pax *pax, struct digest *ret, struct err *err);
 
 #endif
