@@ -73,15 +73,28 @@ static bool check_config(const json_t *config, struct containers_setup *setup,
 	return true;
 }
 
+static bool has_option(const char *line)
+{
+	static const char *const options[] = {"--data-root",    "--graph",       "--storage-driver",
+					      "--userns-remap", "--config-file", "DOCKER_DRIVER="};
+	static const char *const brief[] = {" -g", " -s", "\"-g", "\"-s", "=-g", "=-s"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (strstr(line, options[i]))
+			return true;
+	/* Other programs of a unit have options of one letter, too: kill -s HUP. */
+	if (!strstr(line, "dockerd") && !strstr(line, "DOCKER_OPTS"))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(brief); i++)
+		if (strstr(line, brief[i]))
+			return true;
+	return false;
+}
+
 /* Options on the engine's command line win over daemon.json; then it is better not to guess. */
 static bool check_options(const struct agent *agent, const char *file,
 			  struct containers_setup *setup)
 {
-	static const char *const options[] = {"--data-root",      "--graph", "--storage-driver",
-					      "--userns-remap",   " -g",     " -s",
-					      "--config-file",    "\"-g",    "\"-s",
-					      "DOCKER_DRIVER=",   "=-g",     "=-s",
-					      "--containerd-snap"};
 	CLEANUP(str_free) struct str text = {0};
 	char *save = NULL;
 
@@ -90,11 +103,8 @@ static bool check_options(const struct agent *agent, const char *file,
 	for (char *line = strtok_r(text.data, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		line += strspn(line, " \t");
-		if (*line == '#' || *line == ';')
-			continue;
-		for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-			if (strstr(line, options[i]))
-				return refuse(setup, "'%s' gives the engine options", file);
+		if (*line != '#' && *line != ';' && has_option(line))
+			return refuse(setup, "'%s' gives the engine options", file);
 	}
 	return true;
 }
