@@ -26,12 +26,13 @@ struct containers_blob {
 	uint64_t size; /* bytes */
 };
 
-/* An unpacked layer of this root. Its tree and split data are known to be there. */
+/* An unpacked layer of this root. */
 struct containers_layer {
 	struct digest diff_id;
 	uint64_t size;    /* bytes of its regular files */
 	uint64_t tar;     /* bytes of its uncompressed tar */
 	uint64_t entries; /* of its tar */
+	bool present;     /* its tree and split data were there when the list was read */
 };
 
 struct containers_image {
@@ -58,11 +59,19 @@ struct containers {
 
 /* Reads and checks CONTAINERS_LIST below the agent's root. An image without such a file has none: everything in
  * *ret is empty. ERR_VERIFY when the file is damaged or beyond a limit. Free with containers_free, also after an error.
- * Reads no tree: at most a few MiB. */
+ * Reads no tree. */
 int containers_load(const struct agent *agent, struct containers *ret, struct err *err);
 
 /* Frees it; usable with CLEANUP() on a zeroed one. */
 void containers_free(struct containers *containers);
+
+/* The layer with this diff_id, or NULL; borrowed. */
+const struct containers_layer *containers_layer_find(const struct containers *containers,
+						     const struct digest *diff_id);
+
+/* Chain ID of a layer on the chain below (NULL: it is the bottom). OCI image specification, config.md. */
+void containers_chain_next(const struct digest *below, const struct digest *diff_id,
+			   struct digest *ret);
 
 /* Path of a layer's tree on the machine (without the agent's root): what links point to. Caller frees. */
 char *containers_layer_path(const struct digest *diff_id);
