@@ -12,9 +12,8 @@
 
 static const struct engine {
 	const char *name;
-	const char
-		*versions; /* first parts of versions that were tried, with a space behind each */
-	size_t layers_max; /* of an image; 0: what a manifest may have */
+	size_t layers_max;       /* of an image; 0: what a manifest may have */
+	const char *versions[8]; /* first parts of those that were tried, ended by NULL */
 } engines[] = {
 	/* moby layer/layer_store.go: maxLayerDepth. From 29 on new installations have no overlay2 store. */
 	{"docker", 125, {"20.10", "26.1"}},
