@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP by libcurl: bounded answers, time limits, retries with backoff. No global state but curl's own.
+ * HTTP by libcurl: bounded answers, bodies of any size to a sink, time limits, retries with backoff. No global
+ * state but curl's own.
  */
 #ifndef INGOT_NET_HTTP_H
 #define INGOT_NET_HTTP_H
@@ -9,41 +10,92 @@
 #include "base/str.h"
 
 #include <stddef.h>
+#include <stdint.h>
+
+/* Where the body of a good answer goes while it comes. */
+struct http_sink {
+	/* Takes at least one byte. An error ends the request and becomes that of http_do. */
+	int (*write)(void *context, const void *bytes, size_t len, struct err *err);
+	void *context;
+};
+
+/* Connections that are kept between requests. */
+struct http_session;
 
 struct http_request {
 	const char *url;
 	const char *method;         /* NULL: GET, or POST when body is set */
 	const char *unix_socket;    /* path, or NULL */
 	const char *const *headers; /* "Name: value" lines ended by NULL, or NULL */
-	const char *body;           /* or NULL */
+	const char *const *want; /* names of headers to keep of the answer ended by NULL, or NULL */
+	const char *body;        /* or NULL */
 	size_t body_len;
 	const char *if_none_match;     /* an ETag, or NULL */
 	const char *if_modified_since; /* a date as the server gave it, or NULL */
-	long timeout_ms;               /* whole request; 0 means 30000 */
-	long connect_timeout_ms;       /* 0 means 10000 */
-	size_t answer_max;             /* bytes; 0 means 16 MiB */
-	int retries; /* tries after the first for connection errors, 429 and 5xx */
+	const char *ca;          /* file with certificates that are trusted besides the system's */
+	long timeout_ms;         /* whole request; 0 means 30000, or no limit with stall_s */
+	long connect_timeout_ms; /* 0 means 10000 */
+	long stall_s;            /* ends a try when less than 1 KiB/s came for so long; 0: never */
+	size_t answer_max;       /* bytes; 0 means 16 MiB */
+	long redirects;          /* at most; 0 means 5, -1 none: then a redirect is the answer */
+	int retries;             /* tries after the first for connection errors, 429 and 5xx */
+	const struct http_sink
+		*sink;   /* where the body of 200 and 206 goes, or NULL: into the answer */
+	uint64_t offset; /* with a sink: bytes that it has already; the rest is asked for */
+	struct http_session *session; /* or NULL: a connection for this request alone */
+};
+
+/* Why no answer came. */
+enum http_fault {
+	HTTP_FAULT_NONE,
+	HTTP_FAULT_NAME,    /* the name of the host or the proxy is not known */
+	HTTP_FAULT_CONNECT, /* nobody answers there */
+	HTTP_FAULT_TRUST, /* the certificate is of an unknown authority, another name or outdated */
+	HTTP_FAULT_PLAIN, /* no TLS where it was expected */
+	HTTP_FAULT_REDIRECT, /* too many redirects, or one to what is not allowed */
+	HTTP_FAULT_SLOW,     /* a time limit */
+	HTTP_FAULT_CUT,      /* the connection broke */
+	HTTP_FAULT_SIZE,     /* larger than answer_max */
+	HTTP_FAULT_SINK,     /* the sink failed */
+	HTTP_FAULT_OTHER,
 };
 
 struct http_answer {
 	long status; /* 0 when no answer came */
-	struct str body;
+	enum http_fault fault;
+	struct str body; /* with a sink: of other answers than 200 and 206, the first 64 KiB */
+	struct strv
+		headers; /* "Name: value" of those that were wanted, as they came; use http_header */
+	double retry_after; /* seconds that the server asks to wait, 0 when it does not */
 	char etag[256];
 	char last_modified[64];
 };
 
 /* Does one request (RFC 9110). ERR_NETWORK when no answer came or it was larger than answer_max; an HTTP
- * error status is an answer, not an error. Redirects are followed (5, http and https only). Proxies are
- * taken from the environment as curl does, but never for unix sockets. Messages name the URL without
- * user, password and query. Blocks; may be called from several threads. */
+ * error status is an answer, not an error. Redirects are followed from https to https only, else to http and
+ * https; credentials in headers stay at the host that they are for. A body for a sink that was interrupted is
+ * taken up where it stopped (RFC 9110, 14.2), also with servers that send all of it again; retries then count
+ * from the last try that brought 1 MiB. Retry-After is followed up to a minute. Proxies are taken from the
+ * environment as curl does, but never for unix sockets. Messages name the URL without user, password and query.
+ * Blocks; may be called from several threads. */
 int http_do(const struct http_request *request, struct http_answer *answer, struct err *err);
 
-/* Does count requests at the same time. Each gets its answer; fails with the first error if any got none,
- * after all have ended: answers with status 0 are the ones that failed. Blocks. */
+/* Does count requests at the same time (in the session of the first). Each gets its answer; fails with the
+ * first error if any got none, after all have ended: answers with status 0 are the ones that failed. Blocks. */
 int http_do_all(const struct http_request *requests, struct http_answer *answers, size_t count,
 		struct err *err);
 
-/* Frees what the answer holds; usable with CLEANUP(). */
+/* The value of the n-th (from 0) header with this name that was wanted and came, or NULL; borrowed. */
+const char *http_header(const struct http_answer *answer, const char *name, size_t n);
+
+/* Wipes and frees what the answer holds; usable with CLEANUP(). */
 void http_answer_free(struct http_answer *answer);
+
+/* Makes a session: later requests use its open connections. For one thread at a time. Free with
+ * http_session_free. NULL when there is no memory for it, which http_do takes as well. */
+struct http_session *http_session_new(void);
+
+/* Closes its connections; NULL is allowed. */
+void http_session_free(struct http_session *session);
 
 #endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the HTTP client share: one request on its way.
+ */
+#ifndef INGOT_NET_HTTP_PARTS_H
+#define INGOT_NET_HTTP_PARTS_H
+
+#include "net/http.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#define HTTP_ANSWER_MAX ((size_t)16 << 20)
+
+/* One request on its way. */
+struct http_job {
+	const struct http_request *request;
+	struct http_answer *answer;
+	CURL *curl;
+	struct curl_slist *headers;
+	char text[CURL_ERROR_SIZE];
+	int tries;
+	double not_before; /* clock_monotonic() of the next try; 0: now */
+	bool running, done, too_large, other_range, sink_failed;
+	CURLcode code;
+	/* Of a body that goes to the sink. */
+	uint64_t given; /* bytes that the sink has, with those that it had before */
+	uint64_t mark;  /* given, when the tries were last counted from the start */
+	uint64_t skip;  /* bytes of this answer that it has already */
+	bool begun;     /* this answer's first byte has come */
+	char content_range[80];
+	struct err sink_err;
+};
+
+/* Makes the curl handle with all options of the request. */
+int http_job_prepare(struct http_job *job, struct err *err);
+
+/* Sets the range for the next try, by what the sink has. */
+int http_job_range(struct http_job *job, struct err *err);
+
+/* curl's callback for header lines; context is the job. */
+size_t http_job_header(char *line, size_t size, size_t count, void *context);
+
+/* curl's callback for the body; context is the job. */
+size_t http_job_body(char *bytes, size_t size, size_t count, void *context);
+
+/* Forgets the answer of the last try. */
+void http_job_forget(struct http_job *job);
+
+/* Sets the error of a job that got no answer, and the answer's fault. Returns -1. */
+int http_job_error(const struct http_job *job, struct err *err);
+
+#endif
