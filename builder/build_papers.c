@@ -97,32 +97,6 @@ static int take_digest(const json_t *manifest, const char *key, struct digest *r
 	return digest_parse(hex, ret, err);
 }
 
-static int fill_sbom(struct job *job, const json_t *manifest, const struct root *root,
-		     struct mem_arena *arena, struct sbom *ret, struct err *err)
-{
-	const struct profile *p = job->profile;
-
-	*ret = (struct sbom){
-		.name = p->name,
-		.version = p->version,
-		.architecture = p->base.architecture,
-		.description = p->description,
-		.distribution = p->base.distribution,
-		.release = p->base.release,
-		.release_version = release_version(root->record, arena),
-		.created = job->epoch,
-	};
-	ret->packages = sbom_read_packages(job->layer.packages, arena, &ret->package_count, err);
-	if (!ret->packages)
-		return -1;
-	ret->files = sbom_read_files(root->files, arena, &ret->file_count, err);
-	job->damaged[STEP_ROOT] = !ret->files;
-	if (!ret->files || take_digest(manifest, "root_hash", &ret->root_hash, err) < 0 ||
-	    take_digest(manifest, "profile", &ret->profile, err) < 0)
-		return -1;
-	return add_containers(job, arena, ret, err);
-}
-
 /* Container images, in both SBOMs and among the inputs of the provenance. */
 static int add_containers(const struct job *job, struct mem_arena *arena, struct sbom *sbom,
 			  struct err *err)
@@ -153,6 +127,32 @@ static int add_containers(const struct job *job, struct mem_arena *arena, struct
 	sbom->containers = list;
 	sbom->container_count = count;
 	return 0;
+}
+
+static int fill_sbom(struct job *job, const json_t *manifest, const struct root *root,
+		     struct mem_arena *arena, struct sbom *ret, struct err *err)
+{
+	const struct profile *p = job->profile;
+
+	*ret = (struct sbom){
+		.name = p->name,
+		.version = p->version,
+		.architecture = p->base.architecture,
+		.description = p->description,
+		.distribution = p->base.distribution,
+		.release = p->base.release,
+		.release_version = release_version(root->record, arena),
+		.created = job->epoch,
+	};
+	ret->packages = sbom_read_packages(job->layer.packages, arena, &ret->package_count, err);
+	if (!ret->packages)
+		return -1;
+	ret->files = sbom_read_files(root->files, arena, &ret->file_count, err);
+	job->damaged[STEP_ROOT] = !ret->files;
+	if (!ret->files || take_digest(manifest, "root_hash", &ret->root_hash, err) < 0 ||
+	    take_digest(manifest, "profile", &ret->profile, err) < 0)
+		return -1;
+	return add_containers(job, arena, ret, err);
 }
 
 static bool is_digest(const char *value)
