@@ -176,17 +176,16 @@ static int write_record(const char *dir, const struct tree *tree,
 	CLEANUP_FREE char *osrel = NULL;
 	CLEANUP_JSON json_t *record = NULL;
 	const struct tree_node *node = tree_resolve(tree, "/etc/os-release");
-	char hash[DIGEST_HEX_SIZE], digest[DIGEST_HEX_SIZE];
+	char hash[DIGEST_HEX_SIZE];
 	size_t len;
 
 	if (!node)
 		return err_set(err, ERR_VERIFY, "the root has no /etc/os-release");
 	if (tree_read(node, OS_RELEASE_MAX, &osrel, &len, err) < 0)
 		return -1;
-	record = json_pack("{s:s, s:s, s:I, s:I, s:s}", "root_hash",
-			   digest_hex(&root->root_hash, hash), "digest",
-			   digest_hex(&root->digest, digest), "bytes", (json_int_t)root->size,
-			   "inodes", (json_int_t)root->inodes, "os_release", osrel);
+	record = json_pack("{s:s, s:I, s:I, s:s}", "root_hash", digest_hex(&root->root_hash, hash),
+			   "bytes", (json_int_t)root->size, "inodes", (json_int_t)root->inodes,
+			   "os_release", osrel);
 	if (!record)
 		return err_set(err, ERR_VERIFY, "the root's os-release is not UTF-8");
 	if (outfile_write(verity, root->hash_area.data, root->hash_area.len, true, err) < 0)
@@ -197,14 +196,15 @@ static int write_record(const char *dir, const struct tree *tree,
 static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		      struct log_step *progress, struct err *err)
 {
-	CLEANUP(build_content_close) struct build_content content = {.earlier = {.fd = -1}};
+	const struct squashfs_archive archives[] = {{job->layer.tar_fd, job->layer.digest}};
+	const struct squashfs_store store = build_content(job->cache);
 	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
 	CLEANUP_FREE char *path = path_join(dir, "root.squashfs");
 	const struct profile *p = job->profile;
 	struct squashfs_result result = {0};
 	/* Salt and UUID of the hash tree come from the key: random enough to tell images apart, the same
 	 * on every build. */
-	struct squashfs_options options = {
+	const struct squashfs_options options = {
 		.compression = p->rootfs.compression,
 		.level = p->rootfs.level,
 		.block = p->rootfs.block,
@@ -213,16 +213,12 @@ static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		.salt = job->digests[STEP_ROOT].bytes,
 		.salt_len = DIGEST_SIZE,
 		.uuid = job->digests[STEP_ROOT].bytes,
-		.archives = &job->layer.digest,
+		.archives = archives,
+		.archive_count = ARRAY_SIZE(archives),
+		.store = &store,
 	};
-	struct digest key;
 	int r;
 
-	if (squashfs_content_key(tree, &options, &key, err) < 0)
-		return -1;
-	build_content_open(job->cache, &key, &content);
-	if (content.earlier.fd >= 0)
-		options.earlier = &content.earlier;
 	if (outfile_open(&out, path, err) < 0)
 		return -1;
 	r = squashfs_write(tree, &options, out.fd, path, on_progress, progress, &result, err);
@@ -232,9 +228,6 @@ static int write_root(struct job *job, const struct tree *tree, const char *dir,
 	}
 	if (r == 0)
 		r = outfile_finish(&out, true, err);
-	if (r == 0 && !content.dir)
-		build_content_keep(job->cache, &key, path, &result.content);
-	str_free(&result.content);
 	str_free(&result.hash_area);
 	return r;
 }

@@ -196,3 +196,47 @@ registry_login() {
     jq -n --arg host "${registry[$1]}" --arg auth "$(printf '%s:%s' "$registry_user" "$registry_password" | base64 -w 0)" \
         '{auths: {($host): {auth: $auth}}}' >"$2/config.json"
 }
+
+# ---- what a build made of them -----------------------------------------------------------------------
+container_in_root=usr/share/ingot/containers
+
+# container_mount_root IMAGE.raw FOLDER: mount its root at FOLDER; without a loop device, unpack it there. Needs root.
+container_mount_root() {
+    local raw=$1 folder=$2 offset size
+    offset=$(sfdisk -J "$raw" | jq '.partitiontable.partitions[] | select(.type | ascii_downcase | startswith("4f68bce3")) | .start * 512')
+    size=$(sfdisk -J "$raw" | jq '.partitiontable.partitions[] | select(.type | ascii_downcase | startswith("4f68bce3")) | .size * 512')
+    mkdir -p "$folder"
+    if mount -t squashfs -o "ro,loop,offset=$offset,sizelimit=$size" "$raw" "$folder" 2>"$tmp/mount.log"; then
+        on_exit umount "$folder"
+        return 0
+    fi
+    note "no loop device, unpacked instead: $(tail -1 "$tmp/mount.log")"
+    rmdir "$folder"
+    unsquashfs -q -no-progress -d "$folder" -o "$offset" "$raw" $container_in_root >/dev/null || bail "unpack the root of $raw"
+}
+
+# container_built ROOT NAME FIELD: a field of an image in images.json, by its name: container_built root app:1 '.layers[]'
+container_built() {
+    jq -r --arg name "$2" ".images[] | select(.names | index(\$name)) | $3" "$1/$container_in_root/images.json"
+}
+
+# container_merge ROOT NAME FOLDER: mount the layers of a built image over each other at FOLDER, as an engine does.
+# Needs root.
+container_merge() {
+    local root=$1 name=$2 folder=$3 number=0 lower="" layer
+    mkdir -p "$folder" "$folder.l"
+    # Short names, relative: the options of a mount are at most a page.
+    while read -r layer; do
+        ln -sfn "$(realpath "$root")/$container_in_root/layers/${layer#sha256:}" "$folder.l/$number"
+        lower="$number${lower:+:$lower}"
+        number=$((number + 1))
+    done < <(container_built "$root" "$name" '.layers[]')
+    [ "$number" != 0 ] || { note "no image $name"; return 1; }
+    # One folder alone is no overlay.
+    if [ "$number" = 1 ]; then
+        mkdir -p "$folder.l/none"
+        lower=$lower:none
+    fi
+    (cd "$folder.l" && mount -t overlay overlay -o "ro,lowerdir=$lower" "$(realpath "$folder")") || return 1
+    on_exit umount "$folder"
+}

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "net/http.h"
+#include "oci/credentials.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,9 +18,6 @@
 	"$DOCKER_CONFIG/config.json, ~/.docker/config.json and "                         \
 	"$XDG_RUNTIME_DIR/containers/auth.json, where `docker login` and the like write" \
 	" them"
-
-/* Wipes and frees a string and makes it NULL; usable with CLEANUP(). */
-void oci_secret_free(char **secret);
 
 /* What a client remembers of tokens and credentials. */
 struct oci_auth;

@@ -81,7 +81,7 @@ static int transfer(struct oci_client *c, const struct oci_reference *ref,
 	CLEANUP_FREE char *path =
 		mem_printf("blobs/sha256:%s", digest_hex(&run->blob->digest, hex));
 	const struct oci_ask ask = {
-		.method = "GET", .path = path, .sink = &sink, .offset = run->have};
+		.method = "GET", .path = path, .sink = &sink, .offset = &run->have};
 
 	/* What is complete needs no empty range, which servers refuse. */
 	if (run->have < run->blob->size || run->blob->size == 0) {

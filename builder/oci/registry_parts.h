@@ -61,7 +61,7 @@ struct oci_ask {
 	const char *accept; /* or NULL */
 	size_t answer_max;
 	const struct http_sink *sink; /* or NULL */
-	uint64_t offset;
+	const uint64_t *offset;       /* how much the sink has, kept by it; NULL without a sink */
 };
 
 /* Asks, with credentials where the registry wants them (twice at most). An error status other than 401 is an

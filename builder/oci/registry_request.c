@@ -154,7 +154,7 @@ static int ask_once(struct oci_client *c, const struct oci_place *place, const s
 				   ? MIRROR_RETRIES
 				   : c->retries,
 		.sink = ask->sink,
-		.offset = ask->offset,
+		.offset = ask->offset ? *ask->offset : 0,
 		.session = session,
 	};
 
