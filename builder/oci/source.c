@@ -216,45 +216,51 @@ int oci_source_choose(const struct oci_source *source, const char *wanted,
 }
 
 /* What a document says of itself; what is beside it only where it says nothing. */
-static void set_media_type(struct oci_document *document, const struct oci_descriptor *want,
-			   bool is_config)
+static void set_media_type(struct oci_document *document, const struct oci_descriptor *want)
 {
-	CLEANUP_JSON json_t *json =
-		is_config ? NULL : json_parse(document->body.data, document->body.len, "", NULL);
+	CLEANUP_JSON json_t *json = json_parse(document->body.data, document->body.len, "", NULL);
 	const char *own = json_member_string(json, "mediaType");
 
-	if (!is_config && own && oci_is_document_type(own))
+	if (own && oci_is_document_type(own))
 		strcpy(document->descriptor.media_type, own);
-	else if (want->media_type[0])
+	else if (oci_is_document_type(want->media_type))
 		strcpy(document->descriptor.media_type, want->media_type);
-	else if (!is_config)
+	else
 		strcpy(document->descriptor.media_type,
 		       oci_is_index("", json) ? OCI_TYPE_INDEX : OCI_TYPE_MANIFEST);
+}
+
+int oci_source_check(struct oci_document *document, const struct oci_descriptor *want,
+		     bool is_config, const char *origin, struct err *err)
+{
+	char hex[DIGEST_HEX_SIZE];
+	struct digest have;
+
+	/* So that there is a string also of nothing. */
+	str_add(&document->body, "");
+	digest_hex(&want->digest, hex);
+	digest_bytes(document->body.data, document->body.len, &have);
+	if (memcmp(&have, &want->digest, DIGEST_SIZE) != 0)
+		return err_set(err, ERR_VERIFY,
+			       "'sha256:%s' of %s is damaged: its digest is another", hex, origin);
+	if (want->size && want->size != document->body.len)
+		return err_set(err, ERR_VERIFY,
+			       "'sha256:%s' of %s has %zu bytes, its descriptor says %" PRIu64, hex,
+			       origin, document->body.len, want->size);
+	document->descriptor = *want;
+	document->descriptor.size = document->body.len;
+	if (!is_config)
+		set_media_type(document, want);
+	return 0;
 }
 
 int oci_source_document(struct oci_source *source, const struct oci_descriptor *want,
 			bool is_config, struct oci_document *ret, struct err *err)
 {
-	char hex[DIGEST_HEX_SIZE];
-	struct digest have;
-
 	*ret = (struct oci_document){0};
-	digest_hex(&want->digest, hex);
 	if (source->type->document(source, want, is_config, &ret->body, err) < 0)
 		return -1;
-	digest_bytes(ret->body.data ? ret->body.data : "", ret->body.len, &have);
-	if (memcmp(&have, &want->digest, DIGEST_SIZE) != 0)
-		return err_set(err, ERR_VERIFY,
-			       "'sha256:%s' of %s is damaged: its digest is another", hex,
-			       source->origin);
-	if (want->size && want->size != ret->body.len)
-		return err_set(err, ERR_VERIFY,
-			       "'sha256:%s' of %s has %zu bytes, its descriptor says %" PRIu64, hex,
-			       source->origin, ret->body.len, want->size);
-	ret->descriptor.digest = want->digest;
-	ret->descriptor.size = ret->body.len;
-	set_media_type(ret, want, is_config);
-	return 0;
+	return oci_source_check(ret, want, is_config, source->origin, err);
 }
 
 int oci_source_blob(struct oci_source *source, const struct oci_descriptor *blob,

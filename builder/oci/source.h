@@ -89,6 +89,11 @@ int oci_source_choose(const struct oci_source *source, const char *wanted,
 int oci_source_document(struct oci_source *source, const struct oci_descriptor *want,
 			bool is_config, struct oci_document *ret, struct err *err);
 
+/* Checks the body of a document against its digest (and size, when want has one) and sets the whole descriptor.
+ * ERR_VERIFY. */
+int oci_source_check(struct oci_document *document, const struct oci_descriptor *want,
+		     bool is_config, const char *origin, struct err *err);
+
 /* Fetches a blob as oci_client_blob does. Blocks; several threads may fetch at once. */
 int oci_source_blob(struct oci_source *source, const struct oci_descriptor *blob,
 		    const struct oci_sink *sink, struct err *err);
