@@ -91,6 +91,24 @@ static int add_overlay(struct cache_key *key, const struct profile_overlay *over
 	return 0;
 }
 
+/* One input per key of the profile, so that `ingot plan` can say which one changed. Formats, tests and sizes
+ * of the disk are not in the root, nor where container images came from. */
+static void add_profile_key(struct cache_key *key, const char *name, const json_t *value)
+{
+	CLEANUP_FREE char *input = mem_printf("profile %s", name);
+	CLEANUP_JSON json_t *part = json_copy((json_t *)value);
+	CLEANUP_FREE char *line = NULL;
+
+	if (strcmp(name, "formats") == 0 || strcmp(name, "tests") == 0 || strcmp(name, "disk") == 0)
+		return;
+	if (strcmp(name, "containers") == 0) {
+		json_object_del(part, "images");
+		json_object_del(part, "registries");
+	}
+	line = json_line(part);
+	cache_key_add(key, input, line);
+}
+
 int build_root_key(struct job *job, struct cache_key *key, struct err *err)
 {
 	const struct settings_input settings = settings_of(job);
@@ -99,6 +117,8 @@ int build_root_key(struct job *job, struct cache_key *key, struct err *err)
 
 	cache_key_add(key, "format", FORMAT_VERSION);
 	cache_key_add_digest(key, "packages", &job->digests[STEP_PACKAGES]);
+	if (build_has_containers(job))
+		cache_key_add_digest(key, "containers", &job->digests[STEP_CONTAINERS]);
 	cache_key_addf(key, "source date", "%" PRId64, job->epoch);
 	cache_key_add(key, "libsquashfs", squashfs_version());
 	for (size_t i = 0; i < job->profile->overlay_count; i++)
@@ -106,17 +126,7 @@ int build_root_key(struct job *job, struct cache_key *key, struct err *err)
 			return -1;
 	if (settings_key(&settings, key, err) < 0)
 		return -1;
-	/* One input per key of the profile, so that `ingot plan` can say which one changed. Formats,
-	 * tests and sizes of the disk are not in the root. */
-	json_object_foreach(job->profile->json, name, value)
-	{
-		CLEANUP_FREE char *line = json_line(value);
-		CLEANUP_FREE char *input = mem_printf("profile %s", name);
-
-		if (strcmp(name, "formats") != 0 && strcmp(name, "tests") != 0 &&
-		    strcmp(name, "disk") != 0)
-			cache_key_add(key, input, line);
-	}
+	json_object_foreach(job->profile->json, name, value) add_profile_key(key, name, value);
 	return 0;
 }
 
@@ -140,7 +150,8 @@ static int merge(struct job *job, struct tree *tree, struct tree **overlays,
 	if (settings_apply(&settings, tree, err) < 0)
 		return -1;
 	tree_clamp_times(tree, job->epoch);
-	return 0;
+	/* After that: files in containers keep the times that their images gave them. */
+	return build_containers_install(job, tree, err);
 }
 
 static int check(const struct job *job, const struct tree *tree, struct err *err)

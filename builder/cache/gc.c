@@ -230,6 +230,17 @@ static int remove_item(struct cache *cache, const struct item *item, bool *ret_r
 	return path_remove_all(temp, err);
 }
 
+int cache_drop(struct cache *cache, const char *kind, const struct digest *key, bool *ret_removed,
+	       struct err *err)
+{
+	char hex[DIGEST_HEX_SIZE];
+	CLEANUP_FREE char *own_kind = mem_strdup(kind);
+	CLEANUP_FREE char *path = mem_printf("%s/%s/%s", cache->dir, kind, digest_hex(key, hex));
+	const struct item item = {.kind = own_kind, .path = path};
+
+	return remove_item(cache, &item, ret_removed, err);
+}
+
 int cache_discard(struct cache *cache, const char *kind, const struct digest *key, struct err *err)
 {
 	char hex[DIGEST_HEX_SIZE];

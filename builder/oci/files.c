@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "oci/parts.h"
 #include "tree/archive.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KIND_ARCHIVE "container-archive"
 #define ARCHIVE_NAME "archive.tar"
 #define ARCHIVE_VERSION "1"
 
@@ -78,8 +78,8 @@ static int uncompress(struct oci_files *files, struct cache *cache, struct err *
 		return -1;
 	cache_key_add(&inputs, "format", ARCHIVE_VERSION);
 	cache_key_add_digest(&inputs, "archive", &content);
-	cache_key_digest(&inputs, KIND_ARCHIVE, &key);
-	if (cache_begin(cache, KIND_ARCHIVE, &key, &entry, err) < 0)
+	cache_key_digest(&inputs, OCI_KIND_ARCHIVE, &key);
+	if (cache_begin(cache, OCI_KIND_ARCHIVE, &key, &entry, err) < 0)
 		return -1;
 	if (entry.dir) {
 		log_debug("unpacking '%s' into the cache", files->path);

@@ -22,6 +22,7 @@
 #define OCI_LAYER_FILE "layer.json"
 #define OCI_KIND_REF "container-ref"
 #define OCI_REF_FILE "ref.json"
+#define OCI_KIND_ARCHIVE "container-archive" /* a compressed one, as a plain tar */
 
 /* Key of an unpacked layer in the cache. */
 void oci_layer_key(const struct digest *diff_id, struct digest *ret);
