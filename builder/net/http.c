@@ -45,7 +45,6 @@ static bool is_worth_retrying(const struct http_job *job)
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_OPERATION_TIMEDOUT:
-	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_GOT_NOTHING:
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
@@ -53,6 +52,8 @@ static bool is_worth_retrying(const struct http_job *job)
 	case CURLE_HTTP2:
 	case CURLE_HTTP2_STREAM:
 		return true;
+	case CURLE_SSL_CONNECT_ERROR:
+		return http_job_fault(job) != HTTP_FAULT_PLAIN;
 	default:
 		return false;
 	}

@@ -47,6 +47,9 @@ size_t http_job_body(char *bytes, size_t size, size_t count, void *context);
 /* Forgets the answer of the last try. */
 void http_job_forget(struct http_job *job);
 
+/* Why the job's last try got no answer; HTTP_FAULT_OTHER when it got one. */
+enum http_fault http_job_fault(const struct http_job *job);
+
 /* Sets the error of a job that got no answer, and the answer's fault. Returns -1. */
 int http_job_error(const struct http_job *job, struct err *err);
 

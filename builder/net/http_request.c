@@ -209,7 +209,7 @@ int http_job_range(struct http_job *job, struct err *err)
 	return 0;
 }
 
-static enum http_fault fault_of(const struct http_job *job)
+enum http_fault http_job_fault(const struct http_job *job)
 {
 	if (job->sink_failed)
 		return HTTP_FAULT_SINK;
@@ -256,7 +256,7 @@ int http_job_error(const struct http_job *job, struct err *err)
 	const struct http_request *r = job->request;
 	const char *cause = job->text[0] ? job->text : curl_easy_strerror(job->code);
 
-	job->answer->fault = fault_of(job);
+	job->answer->fault = http_job_fault(job);
 	switch (job->answer->fault) {
 	case HTTP_FAULT_SINK:
 		if (err)

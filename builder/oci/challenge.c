@@ -103,6 +103,8 @@ static const char *skip_token68(const char *p)
 		end++;
 	while (*end == '=')
 		end++;
+	if (end == p)
+		return NULL;
 	return *skip_spaces(end) == ',' || *skip_spaces(end) == '\0' ? end : NULL;
 }
 
@@ -119,7 +121,7 @@ static const char *read_parameters(const char *p, struct oci_challenge *ret)
 		if (next) {
 			take_parameter(&parameter, ret);
 			p = next;
-		} else if (first && *start && (next = skip_token68(start))) {
+		} else if (first && start == skip_spaces(p) && (next = skip_token68(start))) {
 			p = next;
 		} else {
 			/* The next challenge, the end, or what cannot be read. */
@@ -144,11 +146,7 @@ void oci_challenge_read(const char *header, struct oci_challenge *ret)
 		if (!len || (p[len] && !strchr(" \t,", p[len])))
 			return;
 		p = skip_spaces(p + len);
-		/* A comma after the scheme alone ends this challenge. */
-		if (*p == ',')
-			p += strspn(p, " \t,");
-		else if (*p)
-			p = read_parameters(p, &one);
+		p = read_parameters(p, &one);
 		if (!p)
 			return;
 		if (is_named(scheme, len, "Basic")) {

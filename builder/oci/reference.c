@@ -200,10 +200,13 @@ static bool looks_like_registry(const char *s, size_t len)
 	return false;
 }
 
-static char *lower(const char *s, size_t len)
+/* Host names have no case; but one that is a registry by its case alone keeps it. */
+static char *registry_text(const char *s, size_t len)
 {
 	char *copy = mem_strndup(s, len);
 
+	if (!memchr(s, '.', len) && !memchr(s, ':', len))
+		return copy;
 	for (char *p = copy; *p; p++)
 		if (is_upper(*p))
 			*p = (char)(*p - 'A' + 'a');
@@ -221,7 +224,7 @@ static const char *take_name(const char *name, size_t len, struct oci_reference 
 		if (!is_registry(name, first))
 			return "what stands before the first '/' is no host name, with or without "
 			       "a port";
-		ret->registry = lower(name, first);
+		ret->registry = registry_text(name, first);
 		name += first + 1;
 		len -= first + 1;
 		if (strcmp(ret->registry, LEGACY_REGISTRY) == 0) {

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 struct oci_reference {
-	char *registry;   /* "docker.io" when none is written; lower case, with port if written */
+	char *registry; /* "docker.io" when none is written; lower case if it has '.' or ':', with port if written */
 	char *repository; /* "library/debian" for a short name of docker.io */
 	char *tag; /* "latest" when neither tag nor digest is written; NULL with a digest alone */
 	bool has_digest;
@@ -29,7 +29,8 @@ char *oci_reference_text(const struct oci_reference *ref);
 /* The full name without tag and digest: "docker.io/library/debian". Caller frees. */
 char *oci_reference_name(const struct oci_reference *ref);
 
-/* As Docker shows it to people: "debian:12", "team/app:1.4". Caller frees. */
+/* As Docker shows it to people: "debian:12", "team/app:1.4", with "@sha256:..." when it has a digest. Caller
+ * frees. */
 char *oci_reference_familiar(const struct oci_reference *ref);
 
 /* Frees it; usable with CLEANUP() on a zeroed one. */

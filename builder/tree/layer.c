@@ -14,6 +14,22 @@
 #define PROGRESS ((uint64_t)1 << 20)
 #define KEPT_MAX ((uint64_t)256 << 20)
 
+/* The library takes every type that it does not know for a regular file (POSIX.1-2017, pax, "ustar Interchange
+ * Format"), the engines refuse them. The header is the last block before the data; only that of a sparse file may
+ * be followed by a map. */
+static int check_type(const struct layer_import *l, struct err *err)
+{
+	uint64_t position = layer_raw_position(l);
+	int type;
+
+	if (archive_entry_sparse_count(l->im.entry))
+		return 0;
+	type = layer_raw_byte(l, position - 512 + 156);
+	if (position < 512 || type < 0 || !memchr("01234567S", type, 10))
+		return layer_broken(l, "type of entry not supported", err);
+	return 0;
+}
+
 /* Counts what stays in memory of an entry; the tree would hold any amount of it. */
 static int count_kept(struct layer_import *l, const struct tree_inode *inode, struct err *err)
 {
@@ -217,6 +233,8 @@ static int add_entry(struct layer_import *l, struct err *err)
 
 	if (!raw || layer_clean_path(raw, l->im.path) < 0)
 		return layer_broken(l, "not a path below the root", err);
+	if (check_type(l, err) < 0)
+		return -1;
 	/* Neither engine takes attributes for the root of a layer. */
 	if (!*l->im.path)
 		return !link && archive_entry_filetype(l->im.entry) == AE_IFDIR

@@ -6,9 +6,9 @@
 #include "tree/layercodec.h"
 
 #include "base/mem.h"
+#include "tree/layerinflate.h"
 
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #define INPUT ((size_t)256 << 10)
@@ -24,7 +24,7 @@ struct layer_codec {
 	bool open;      /* inside a gzip member or a zstd frame */
 	uint64_t parts; /* members or frames that ended */
 	size_t at, len; /* of input: what is not decoded yet */
-	z_stream zlib;
+	struct inflater *gzip;
 	ZSTD_DCtx *zstd;
 	uint8_t input[INPUT];
 };
@@ -41,8 +41,7 @@ void layer_codec_free(struct layer_codec *c)
 {
 	if (!c)
 		return;
-	if (c->method == METHOD_GZIP)
-		inflateEnd(&c->zlib);
+	inflater_free(c->gzip);
 	ZSTD_freeDCtx(c->zstd);
 	free(c);
 }
@@ -70,9 +69,10 @@ static int fill(struct layer_codec *c, struct err *err)
 
 static int open_method(struct layer_codec *c, struct err *err)
 {
-	if (c->method == METHOD_GZIP && inflateInit2(&c->zlib, 15 + 16) != Z_OK) {
-		c->method = METHOD_UNKNOWN;
-		return err_set(err, ERR_OTHER, "cannot start zlib");
+	if (c->method == METHOD_GZIP) {
+		c->gzip = inflater_new();
+		if (!c->gzip)
+			return err_set(err, ERR_OTHER, "cannot start zlib");
 	}
 	if (c->method == METHOD_ZSTD) {
 		c->zstd = ZSTD_createDCtx();
@@ -128,29 +128,24 @@ static ssize_t read_plain(struct layer_codec *c, uint8_t *bytes, size_t len, str
 static int step_gzip(struct layer_codec *c, uint8_t *bytes, size_t len, size_t *done,
 		     struct err *err)
 {
-	z_stream *z = &c->zlib;
-	int r;
+	const uint8_t *in = c->input + c->at;
+	uint8_t *out = bytes + *done;
+	size_t in_len = c->len - c->at, out_len = len - *done;
+	enum inflater_result r = inflater_step(c->gzip, &in, &in_len, &out, &out_len);
 
-	if (!c->open && inflateReset(z) != Z_OK)
-		return err_set(err, ERR_OTHER, "cannot start zlib");
-	c->open = true;
-	z->next_in = c->input + c->at;
-	z->avail_in = (uInt)(c->len - c->at);
-	z->next_out = bytes + *done;
-	z->avail_out = (uInt)(len - *done);
-	r = inflate(z, Z_NO_FLUSH);
-	if (r == Z_BUF_ERROR && c->in_ended && z->avail_out)
+	if (r == INFLATER_BROKEN)
+		return broken(c,
+			      c->parts && !inflater_produced(c->gzip)
+				      ? "bytes behind the end of the gzip stream"
+				      : "broken gzip stream",
+			      NULL, err);
+	if (r == INFLATER_MORE && c->in_ended && in_len == c->len - c->at && out_len &&
+	    out_len == len - *done)
 		return broken(c, "the gzip stream ends early", NULL, err);
-	if (r == Z_DATA_ERROR && c->parts && z->total_out == 0)
-		return broken(c, "bytes behind the end of the gzip stream", NULL, err);
-	if (r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR)
-		return broken(c, "broken gzip stream", z->msg ? z->msg : "not supported", err);
-	c->at = c->len - z->avail_in;
-	*done = len - z->avail_out;
-	if (r == Z_STREAM_END) {
-		c->open = false;
-		c->parts++;
-	}
+	c->at = c->len - in_len;
+	*done = len - out_len;
+	c->open = r == INFLATER_MORE;
+	c->parts += r == INFLATER_MEMBER_END;
 	return 0;
 }
 

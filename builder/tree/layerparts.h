@@ -53,6 +53,9 @@ uint64_t layer_raw_position(const struct layer_import *l);
 /* Puts all bytes up to the position, which was handed over already, into split. */
 int layer_raw_until(struct layer_import *l, uint64_t position, struct err *err);
 
+/* The byte at the position, which is in no content and not in split yet; -1 for any other position. */
+int layer_raw_byte(const struct layer_import *l, uint64_t position);
+
 /* Leaves out the len bytes at raw_from, the content of a file. */
 void layer_raw_skip(struct layer_import *l, uint64_t len);
 

@@ -95,6 +95,15 @@ int layer_raw_until(struct layer_import *l, uint64_t position, struct err *err)
 	return 0;
 }
 
+int layer_raw_byte(const struct layer_import *l, uint64_t position)
+{
+	if (position < l->raw_from || position >= piece_end(l))
+		return -1;
+	if (position < l->piece_at)
+		return (unsigned char)l->pending.data[position - l->raw_from];
+	return l->piece[position - l->piece_at];
+}
+
 void layer_raw_skip(struct layer_import *l, uint64_t len)
 {
 	if (l->pending.len)
