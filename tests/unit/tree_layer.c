@@ -448,6 +448,38 @@ TEST(crc64_is_that_of_iso_3309)
 	}
 }
 
+/* ---- beside another program ---- */
+
+static void import_file(const char *from, const char *tar)
+{
+	struct source source = {.piece = 65536};
+	char *bytes = tap_slurp(from, &source.len);
+	struct result r;
+
+	source.bytes = bytes;
+	CHECK_OK(import(&source, &r), &err);
+	check_own_tar(&r, true);
+	check_assembled(&r);
+	release(&r);
+	CHECK(rename("tar", tar) == 0);
+	free(bytes);
+}
+
+TEST(overlayfs_shows_what_umoci_unpacks)
+{
+	CLEANUP_FREE char *make =
+		mem_printf("exec %s/tests/layers/umoci make >umoci.log 2>&1", top());
+	CLEANUP_FREE char *compare = mem_printf("exec %s/tests/layers/umoci compare", top());
+
+	if (geteuid() != 0)
+		SKIP("needs root: device nodes, owners and a mount");
+	if (system(make) != 0)
+		FAIL("umoci: %s", tap_slurp("umoci.log", NULL));
+	import_file("1.layer", "1.tar");
+	import_file("2.layer", "2.tar");
+	run(compare);
+}
+
 /* ---- grafting ---- */
 
 TEST(a_graft_becomes_the_folder)
