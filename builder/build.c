@@ -14,14 +14,17 @@
 
 const struct step build_steps[] = {
 	[STEP_PACKAGES] = {PACKAGES_KIND, "install the packages into a layer", build_packages_key,
-			   build_packages_run, NULL},
+			   build_packages_run, NULL, NULL},
 	[STEP_INITRD] = {"initrd", "complete the initrd of the layer", build_initrd_key,
-			 build_initrd_run, NULL},
+			 build_initrd_run, NULL, NULL},
+	[STEP_CONTAINERS] = {"containers", "fetch container images and unpack their layers",
+			     build_containers_key, build_containers_run, NULL,
+			     build_has_containers},
 	[STEP_ROOT] = {"root",
 		       "merge layer, overlays and settings into the verified root file system",
-		       build_root_key, build_root_run, NULL},
+		       build_root_key, build_root_run, NULL, NULL},
 	[STEP_IMAGES] = {"images", "put kernel, loader and root on a disk, in every format",
-			 build_images_key, build_images_run, build_images_done},
+			 build_images_key, build_images_run, build_images_done, NULL},
 };
 
 struct build {
@@ -30,10 +33,19 @@ struct build {
 	size_t count;
 };
 
+static bool is_wanted(const struct job *job, size_t i)
+{
+	return !build_steps[i].wanted || build_steps[i].wanted(job);
+}
+
 static void job_free(struct job *job)
 {
 	if (job->layer_open)
 		packages_close(&job->layer);
+	if (job->containers_open)
+		oci_set_close(&job->containers);
+	if (job->profile)
+		oci_resolved_free(job->resolved, job->profile->containers.image_count);
 	for (size_t i = 0; i < STEP_COUNT; i++) {
 		cache_key_free(&job->keys[i]);
 		free(job->dirs[i]);
@@ -73,6 +85,8 @@ static int load_profile(struct job *job, const char *name, struct err *err)
 static int make_keys(struct job *job, struct err *err)
 {
 	for (size_t i = 0; i < STEP_COUNT; i++) {
+		if (!is_wanted(job, i))
+			continue;
 		if (build_steps[i].key(job, &job->keys[i], err) < 0)
 			return err_wrap(err, "profile '%s'", job->profile->name);
 		/* Images that were checked against this lock, and whose manifest names it. */
@@ -130,7 +144,7 @@ static int build_open(const struct build_options *options, struct build *build, 
 		struct job *job = &build->jobs[i];
 
 		job->cache = build->cache;
-		if (open_repositories(job, err) < 0)
+		if (open_repositories(job, err) < 0 || build_containers_resolve(job, err) < 0)
 			return err_wrap(err, "profile '%s'", job->profile->name);
 		job->epoch = epoch_set ? epoch : job->repos.epoch;
 		if (make_keys(job, err) < 0)
@@ -209,6 +223,8 @@ static int run_steps(struct job *job, struct err *err)
 	size_t first = build_steps[STEP_IMAGES].done(job) ? STEP_IMAGES : 0;
 
 	for (size_t i = first; i < STEP_COUNT; i++) {
+		if (!is_wanted(job, i))
+			continue;
 		if (run_step(job, i, err) < 0)
 			return -1;
 		if (i == STEP_PACKAGES && build_lock_check(job, err) < 0)
@@ -333,7 +349,8 @@ json_t *build_plan(const struct build_options *options, struct err *err)
 		bool needed = !build_steps[STEP_IMAGES].done(job);
 
 		for (size_t i = 0; i < STEP_COUNT; i++)
-			json_array_append_new(plan, plan_row(job, i, needed));
+			if (is_wanted(job, i))
+				json_array_append_new(plan, plan_row(job, i, needed));
 	}
 	return plan;
 }

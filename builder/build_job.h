@@ -10,10 +10,11 @@
 #include "build.h"
 #include "cache/cache.h"
 #include "layers/packages.h"
+#include "oci/pull.h"
 #include "profile/profile.h"
 #include "tree/tree.h"
 
-enum { STEP_PACKAGES, STEP_INITRD, STEP_ROOT, STEP_IMAGES, STEP_COUNT };
+enum { STEP_PACKAGES, STEP_INITRD, STEP_CONTAINERS, STEP_ROOT, STEP_IMAGES, STEP_COUNT };
 
 struct job {
 	const struct build_options *options;
@@ -28,6 +29,9 @@ struct job {
 	bool damaged[STEP_COUNT]; /* entries that could not be opened */
 	struct packages_layer layer;
 	bool layer_open;
+	struct oci_resolved *resolved; /* what the profile's container images stand for, in order */
+	struct oci_set containers;
+	bool containers_open;
 	struct digest disk_digest; /* of the images' inputs without those of the manifest only */
 	json_t *manifest;          /* once the images are there */
 	bool found;                /* set by run: another build has done it meanwhile */
@@ -47,6 +51,8 @@ struct step {
 	int (*run)(struct job *job, const char *dir, struct log_step *progress, struct err *err);
 	/* Whether the result is there already; NULL: look into the cache. */
 	bool (*done)(struct job *job);
+	/* Whether the job has this step; NULL: every job has. One without has no key and no result. */
+	bool (*wanted)(const struct job *job);
 };
 
 /* The steps in order; STEP_COUNT rows. */
@@ -85,6 +91,30 @@ int build_initrd_key(struct job *job, struct cache_key *key, struct err *err);
 
 /* Writes DIR/initrd.zst: the package layer's initrd, firmware/initrd, ingot-initrd, normalised. */
 int build_initrd_run(struct job *job, const char *dir, struct log_step *progress, struct err *err);
+
+/* True when the profile has container images to preload. */
+bool build_has_containers(const struct job *job);
+
+/* Finds out what the container images of the profile stand for: asks registries unless offline or locked. */
+int build_containers_resolve(struct job *job, struct err *err);
+
+/* Key of the containers step: the digests that the images resolved to. */
+int build_containers_key(struct job *job, struct cache_key *key, struct err *err);
+
+/* Fetches the images and unpacks their layers into the cache; needs network for what the cache lacks. */
+int build_containers_run(struct job *job, const char *dir, struct log_step *progress,
+			 struct err *err);
+
+/* Opens the layers of the job's containers if they are not open. Their step must be done. */
+int build_open_containers(struct job *job, struct err *err);
+
+/* Lays the containers, if there are any, into the tree of the root, once the engine in it is one that they fit.
+ * Their contents belong to job->containers, which must live as long as the tree. */
+int build_containers_install(struct job *job, struct tree *tree, struct err *err);
+
+/* The images of the containers step as the agent reads them, empty without containers; NULL on error. Caller
+ * decrefs. */
+json_t *build_containers_list(const struct job *job, struct err *err);
 
 /* Key of the root step. */
 int build_root_key(struct job *job, struct cache_key *key, struct err *err);

@@ -143,7 +143,7 @@ void build_lock_take(const struct job *job, struct lock *ret)
 		.suite_count = job->repos.count,
 		.packages = lock_rows(job->layer.packages),
 		.build_packages = lock_rows(job->layer.build_packages),
-		.containers = json_array(),
+		.containers = oci_resolved_lock(job->resolved, p->containers.image_count),
 	};
 	for (size_t i = 0; i < job->repos.count; i++)
 		ret->suites[i] = (struct lock_suite){

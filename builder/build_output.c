@@ -226,7 +226,6 @@ static json_t *make_manifest(struct job *job, const struct disk *disk,
 		.content = *content,
 		.lock = job->has_lock ? digest_hex(&job->lock_digest, lock) : NULL,
 		.keys = keys,
-		.key_count = STEP_COUNT,
 		.packages = list_packages(job),
 		.package_count = json_array_size(job->layer.packages),
 		.disk = disk,
@@ -237,8 +236,9 @@ static json_t *make_manifest(struct job *job, const struct disk *disk,
 
 	profile_digest(job, &manifest.profile);
 	for (size_t i = 0; i < STEP_COUNT; i++)
-		keys[i] = (struct manifest_key){build_steps[i].name,
-						digest_hex(&job->digests[i], hexes[i])};
+		if (build_steps[i].wanted == NULL || build_steps[i].wanted(job))
+			keys[manifest.key_count++] = (struct manifest_key){
+				build_steps[i].name, digest_hex(&job->digests[i], hexes[i])};
 	for (size_t i = 0; i < count; i++)
 		artifacts[i] = (struct manifest_artifact){
 			.format = targets[i].format->name,

@@ -97,6 +97,38 @@ static int take_digest(const json_t *manifest, const char *key, struct digest *r
 	return digest_parse(hex, ret, err);
 }
 
+/* Container images, in both SBOMs and among the inputs of the provenance. */
+static int add_containers(const struct job *job, struct mem_arena *arena, struct sbom *sbom,
+			  struct err *err)
+{
+	CLEANUP_JSON json_t *images = build_containers_list(job, err);
+	struct sbom_container *list;
+	size_t count = 0, room = json_array_size(images);
+
+	if (!images)
+		return -1;
+	for (size_t i = 0; i < json_array_size(images); i++)
+		room += json_array_size(json_object_get(json_array_get(images, i), "names"));
+	list = mem_arena_alloc(arena, (room + 1) * sizeof(*list));
+	for (size_t i = 0; i < json_array_size(images); i++) {
+		const json_t *image = json_array_get(images, i);
+		const json_t *names = json_object_get(image, "names");
+		const char *digest =
+			json_member_string(json_object_get(image, "manifest"), "digest");
+
+		if (json_array_size(names) == 0)
+			names = json_object_get(image, "repositories");
+		for (size_t k = 0; k < json_array_size(names); k++)
+			list[count++] = (struct sbom_container){
+				mem_arena_strdup(arena,
+						 json_string_value(json_array_get(names, k))),
+				mem_arena_strdup(arena, digest ? digest : "")};
+	}
+	sbom->containers = list;
+	sbom->container_count = count;
+	return 0;
+}
+
 static int fill_sbom(struct job *job, const json_t *manifest, const struct root *root,
 		     struct mem_arena *arena, struct sbom *ret, struct err *err)
 {
@@ -120,7 +152,7 @@ static int fill_sbom(struct job *job, const json_t *manifest, const struct root 
 	if (!ret->files || take_digest(manifest, "root_hash", &ret->root_hash, err) < 0 ||
 	    take_digest(manifest, "profile", &ret->profile, err) < 0)
 		return -1;
-	return 0;
+	return add_containers(job, arena, ret, err);
 }
 
 static bool is_digest(const char *value)

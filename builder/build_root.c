@@ -21,7 +21,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define FORMAT_VERSION "4"
+#define FORMAT_VERSION "5"
 #define RECORD_MAX ((size_t)1 << 20)
 #define HASH_AREA_MAX ((size_t)1 << 30)
 #define OS_RELEASE_MAX ((size_t)64 << 10)
@@ -91,6 +91,24 @@ static int add_overlay(struct cache_key *key, const struct profile_overlay *over
 	return 0;
 }
 
+/* One input per key of the profile, so that `ingot plan` can say which one changed. Formats, tests and sizes
+ * of the disk are not in the root, nor where container images came from. */
+static void add_profile_key(struct cache_key *key, const char *name, const json_t *value)
+{
+	CLEANUP_FREE char *input = mem_printf("profile %s", name);
+	CLEANUP_JSON json_t *part = json_copy((json_t *)value);
+	CLEANUP_FREE char *line = NULL;
+
+	if (strcmp(name, "formats") == 0 || strcmp(name, "tests") == 0 || strcmp(name, "disk") == 0)
+		return;
+	if (strcmp(name, "containers") == 0) {
+		json_object_del(part, "images");
+		json_object_del(part, "registries");
+	}
+	line = json_line(part);
+	cache_key_add(key, input, line);
+}
+
 int build_root_key(struct job *job, struct cache_key *key, struct err *err)
 {
 	const struct settings_input settings = settings_of(job);
@@ -99,6 +117,8 @@ int build_root_key(struct job *job, struct cache_key *key, struct err *err)
 
 	cache_key_add(key, "format", FORMAT_VERSION);
 	cache_key_add_digest(key, "packages", &job->digests[STEP_PACKAGES]);
+	if (build_has_containers(job))
+		cache_key_add_digest(key, "containers", &job->digests[STEP_CONTAINERS]);
 	cache_key_addf(key, "source date", "%" PRId64, job->epoch);
 	cache_key_add(key, "libsquashfs", squashfs_version());
 	for (size_t i = 0; i < job->profile->overlay_count; i++)
@@ -106,17 +126,7 @@ int build_root_key(struct job *job, struct cache_key *key, struct err *err)
 			return -1;
 	if (settings_key(&settings, key, err) < 0)
 		return -1;
-	/* One input per key of the profile, so that `ingot plan` can say which one changed. Formats,
-	 * tests and sizes of the disk are not in the root. */
-	json_object_foreach(job->profile->json, name, value)
-	{
-		CLEANUP_FREE char *line = json_line(value);
-		CLEANUP_FREE char *input = mem_printf("profile %s", name);
-
-		if (strcmp(name, "formats") != 0 && strcmp(name, "tests") != 0 &&
-		    strcmp(name, "disk") != 0)
-			cache_key_add(key, input, line);
-	}
+	json_object_foreach(job->profile->json, name, value) add_profile_key(key, name, value);
 	return 0;
 }
 
@@ -140,7 +150,8 @@ static int merge(struct job *job, struct tree *tree, struct tree **overlays,
 	if (settings_apply(&settings, tree, err) < 0)
 		return -1;
 	tree_clamp_times(tree, job->epoch);
-	return 0;
+	/* After that: files in containers keep the times that their images gave them. */
+	return build_containers_install(job, tree, err);
 }
 
 static int check(const struct job *job, const struct tree *tree, struct err *err)
@@ -165,17 +176,16 @@ static int write_record(const char *dir, const struct tree *tree,
 	CLEANUP_FREE char *osrel = NULL;
 	CLEANUP_JSON json_t *record = NULL;
 	const struct tree_node *node = tree_resolve(tree, "/etc/os-release");
-	char hash[DIGEST_HEX_SIZE], digest[DIGEST_HEX_SIZE];
+	char hash[DIGEST_HEX_SIZE];
 	size_t len;
 
 	if (!node)
 		return err_set(err, ERR_VERIFY, "the root has no /etc/os-release");
 	if (tree_read(node, OS_RELEASE_MAX, &osrel, &len, err) < 0)
 		return -1;
-	record = json_pack("{s:s, s:s, s:I, s:I, s:s}", "root_hash",
-			   digest_hex(&root->root_hash, hash), "digest",
-			   digest_hex(&root->digest, digest), "bytes", (json_int_t)root->size,
-			   "inodes", (json_int_t)root->inodes, "os_release", osrel);
+	record = json_pack("{s:s, s:I, s:I, s:s}", "root_hash", digest_hex(&root->root_hash, hash),
+			   "bytes", (json_int_t)root->size, "inodes", (json_int_t)root->inodes,
+			   "os_release", osrel);
 	if (!record)
 		return err_set(err, ERR_VERIFY, "the root's os-release is not UTF-8");
 	if (outfile_write(verity, root->hash_area.data, root->hash_area.len, true, err) < 0)
@@ -183,17 +193,33 @@ static int write_record(const char *dir, const struct tree *tree,
 	return json_write_file(path, record, true, err);
 }
 
+/* Everything whose content lies in tars: the package layer, then the layers of containers. Returns how many. */
+static size_t list_archives(const struct job *job, struct squashfs_archive **ret)
+{
+	size_t layers = job->containers_open ? job->containers.layer_count : 0;
+	struct squashfs_archive *list = mem_alloc_array(layers + 1, sizeof(*list));
+
+	list[0] = (struct squashfs_archive){job->layer.tar_fd, job->layer.digest};
+	for (size_t i = 0; i < layers; i++)
+		list[i + 1] = (struct squashfs_archive){job->containers.layers[i].tar_fd,
+							job->containers.layers[i].digest};
+	*ret = list;
+	return layers + 1;
+}
+
 static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		      struct log_step *progress, struct err *err)
 {
-	CLEANUP(build_content_close) struct build_content content = {.earlier = {.fd = -1}};
+	CLEANUP_FREE struct squashfs_archive *archives = NULL;
+	const size_t archive_count = list_archives(job, &archives);
+	const struct squashfs_store store = build_content(job->cache);
 	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
 	CLEANUP_FREE char *path = path_join(dir, "root.squashfs");
 	const struct profile *p = job->profile;
 	struct squashfs_result result = {0};
 	/* Salt and UUID of the hash tree come from the key: random enough to tell images apart, the same
 	 * on every build. */
-	struct squashfs_options options = {
+	const struct squashfs_options options = {
 		.compression = p->rootfs.compression,
 		.level = p->rootfs.level,
 		.block = p->rootfs.block,
@@ -202,17 +228,14 @@ static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		.salt = job->digests[STEP_ROOT].bytes,
 		.salt_len = DIGEST_SIZE,
 		.uuid = job->digests[STEP_ROOT].bytes,
-		.archives = &job->layer.digest,
+		.archives = archives,
+		.archive_count = archive_count,
+		.store = &store,
 	};
-	struct digest key;
 	int r;
 
-	if (squashfs_content_key(tree, &options, &key, err) < 0)
-		return -1;
-	build_content_open(job->cache, &key, &content);
-	if (content.earlier.fd >= 0)
-		options.earlier = &content.earlier;
-	if (outfile_open(&out, path, err) < 0)
+	/* The cache holds an entry for each. */
+	if (fd_make_room(archive_count, err) < 0 || outfile_open(&out, path, err) < 0)
 		return -1;
 	r = squashfs_write(tree, &options, out.fd, path, on_progress, progress, &result, err);
 	if (r == 0) {
@@ -221,9 +244,6 @@ static int write_root(struct job *job, const struct tree *tree, const char *dir,
 	}
 	if (r == 0)
 		r = outfile_finish(&out, true, err);
-	if (r == 0 && !content.dir)
-		build_content_keep(job->cache, &key, path, &result.content);
-	str_free(&result.content);
 	str_free(&result.hash_area);
 	return r;
 }

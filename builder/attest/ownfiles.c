@@ -13,6 +13,7 @@
 
 #define BUFFER ((size_t)256 << 10)
 #define COMPONENT "profile" /* of what is not from an overlay */
+#define CONTAINER_LAYERS "/usr/share/ingot/containers/layers/"
 
 struct listing {
 	int layer_fd;
@@ -62,6 +63,8 @@ static int visit(const struct tree_node *node, const char *path, void *context, 
 	const char *name;
 	struct digest d;
 
+	if (str_has_prefix(path, CONTAINER_LAYERS))
+		return 0;
 	if (inode->type != TREE_FILE || (!inode->data.bytes && inode->data.fd == l->layer_fd))
 		return 0;
 	if (digest_content(&inode->data, path, l->buffer, &d, sha1, err) < 0)

@@ -17,7 +17,8 @@ struct ownfiles_name {
 };
 
 /* Lists the regular files of the final tree whose content is not in layer_fd (the tar of the package layer):
- * array of {path, size, sha256, sha1, component}, sorted by path. component is the name of the file's
+ * array of {path, size, sha256, sha1, component}, sorted by path, without files of container layers. component
+ * is the name of the file's
  * origin, "profile" for one that names does not have (files of packages that the profile changes). names
  * ends with a NULL origin. Reads the contents. Caller decrefs. */
 json_t *ownfiles_list(const struct tree *tree, int layer_fd, const struct ownfiles_name *names,

@@ -54,6 +54,10 @@ const char *cache_dir(const struct cache *cache);
  * cut: entries are not synced, since a lost one is only made again) counts as absent. */
 char *cache_find(struct cache *cache, const char *kind, const struct digest *key);
 
+/* Like cache_find for who only looks: the entry does not count as used, and gc may remove it at any time. Caller
+ * frees. */
+char *cache_peek(const struct cache *cache, const char *kind, const struct digest *key);
+
 /* An entry being made. */
 struct cache_entry {
 	struct cache *cache; /* while the lock is held */
@@ -79,6 +83,10 @@ void cache_abandon(struct cache_entry *entry);
 /* Removes an entry that turned out to be damaged, held or not: who has its files open keeps them. An absent
  * one is fine. */
 int cache_discard(struct cache *cache, const char *kind, const struct digest *key, struct err *err);
+
+/* Removes an entry unless somebody holds it; *ret_removed says which. An absent one is not removed. */
+int cache_drop(struct cache *cache, const char *kind, const struct digest *key, bool *ret_removed,
+	       struct err *err);
 
 /* Remembers the inputs of the last run of a step for a subject (profile name), for cache_why. */
 int cache_remember(struct cache *cache, const char *subject, const char *kind,

@@ -127,9 +127,10 @@ static int add_bytes(const char *name, void *context, struct err *err)
 	struct stat st;
 
 	(void)err;
-	/* Somebody else's gc may be quicker: what is gone has no bytes. */
-	if (lstat(path, &st) == 0)
-		item->bytes += (uint64_t)st.st_blocks * 512;
+	/* Somebody else's gc may be quicker: what is gone has no bytes. Entries share files by links, of which
+	 * each counts for its part. */
+	if (lstat(path, &st) == 0 && st.st_nlink)
+		item->bytes += (uint64_t)st.st_blocks * 512 / st.st_nlink;
 	return 0;
 }
 
@@ -229,6 +230,17 @@ static int remove_item(struct cache *cache, const struct item *item, bool *ret_r
 	return path_remove_all(temp, err);
 }
 
+int cache_drop(struct cache *cache, const char *kind, const struct digest *key, bool *ret_removed,
+	       struct err *err)
+{
+	char hex[DIGEST_HEX_SIZE];
+	CLEANUP_FREE char *own_kind = mem_strdup(kind);
+	CLEANUP_FREE char *path = mem_printf("%s/%s/%s", cache->dir, kind, digest_hex(key, hex));
+	const struct item item = {.kind = own_kind, .path = path};
+
+	return remove_item(cache, &item, ret_removed, err);
+}
+
 int cache_discard(struct cache *cache, const char *kind, const struct digest *key, struct err *err)
 {
 	char hex[DIGEST_HEX_SIZE];
@@ -243,29 +255,57 @@ int cache_discard(struct cache *cache, const char *kind, const struct digest *ke
 	return path_remove_all(temp, err);
 }
 
-int cache_gc(struct cache *cache, uint64_t max_bytes, uint64_t *ret_freed, struct err *err)
+static int scan_all(struct scan *scan, uint64_t *ret_bytes, struct err *err)
+{
+	CLEANUP_FREE char *debs = path_join(scan->cache->dir, "debs");
+
+	*ret_bytes = 0;
+	if (store_each(scan->cache->dir, scan_kind, scan, err) < 0 ||
+	    store_each(debs, scan_debs, scan, err) < 0)
+		return -1;
+	for (size_t i = 0; i < scan->count; i++)
+		*ret_bytes += scan->items[i].bytes;
+	if (scan->count)
+		qsort(scan->items, scan->count, sizeof(scan->items[0]), compare_used);
+	return 0;
+}
+
+/* Removes the oldest entries until they add up to what is too much. One whose files are linked elsewhere gives
+ * less than that: *ret_removed says whether it is worth looking again. */
+static int gc_once(struct cache *cache, uint64_t max_bytes, uint64_t *ret_total, bool *ret_removed,
+		   struct err *err)
 {
 	struct scan scan CLEANUP(scan_free) = {.cache = cache};
-	CLEANUP_FREE char *debs = path_join(cache->dir, "debs");
-	uint64_t total = 0;
+	uint64_t left;
 
-	*ret_freed = 0;
-	if (store_each(cache->dir, scan_kind, &scan, err) < 0 ||
-	    store_each(debs, scan_debs, &scan, err) < 0)
-		return err_wrap(err, "cannot clean the cache");
-	for (size_t i = 0; i < scan.count; i++)
-		total += scan.items[i].bytes;
-	if (scan.count)
-		qsort(scan.items, scan.count, sizeof(scan.items[0]), compare_used);
-	for (size_t i = 0; i < scan.count && total > max_bytes; i++) {
+	*ret_removed = false;
+	if (scan_all(&scan, ret_total, err) < 0)
+		return -1;
+	left = *ret_total;
+	for (size_t i = 0; i < scan.count && left > max_bytes; i++) {
 		bool removed;
 
 		if (remove_item(cache, &scan.items[i], &removed, err) < 0)
+			return -1;
+		*ret_removed = *ret_removed || removed;
+		if (removed)
+			left -= scan.items[i].bytes;
+	}
+	return 0;
+}
+
+int cache_gc(struct cache *cache, uint64_t max_bytes, uint64_t *ret_freed, struct err *err)
+{
+	uint64_t first, now;
+	bool removed;
+
+	*ret_freed = 0;
+	if (gc_once(cache, max_bytes, &first, &removed, err) < 0)
+		return err_wrap(err, "cannot clean the cache");
+	for (now = first; removed;) {
+		if (gc_once(cache, max_bytes, &now, &removed, err) < 0)
 			return err_wrap(err, "cannot clean the cache");
-		if (removed) {
-			total -= scan.items[i].bytes;
-			*ret_freed += scan.items[i].bytes;
-		}
+		*ret_freed = first > now ? first - now : 0;
 	}
 	return 0;
 }

@@ -203,6 +203,16 @@ char *cache_find(struct cache *cache, const char *kind, const struct digest *key
 	return NULL;
 }
 
+char *cache_peek(const struct cache *cache, const char *kind, const struct digest *key)
+{
+	char *path = entry_path(cache, kind, key);
+
+	if (is_complete(path))
+		return path;
+	free(path);
+	return NULL;
+}
+
 static char *entry_name(const char *kind, const struct digest *key)
 {
 	char hex[DIGEST_HEX_SIZE];

@@ -31,7 +31,6 @@ struct squashfs_entry {
 	sqfs_inode_generic_t *file;   /* TREE_FILE: made while the content is written */
 	uint64_t ref;                 /* where its metadata is, once they are written */
 	uint32_t links, subfolders;
-	bool archived; /* its content is in an archive */
 };
 
 struct squashfs_inodes {
@@ -66,29 +65,50 @@ bool squashfs_leaves_out(const char *xattr);
 /* Frees the list and the inodes that the content writer made. */
 void squashfs_inodes_free(struct squashfs_inodes *inodes);
 
-/* The archived files in the order in which their content is written. */
-struct squashfs_archived {
-	struct squashfs_inodes *inodes; /* borrowed */
-	size_t *items;                  /* places in inodes->items */
+/* The files of one archive, and where their content is in the file system. */
+struct squashfs_part {
+	struct digest key;
+	size_t *items; /* places in the list of inodes, by offset in the archive */
 	size_t count, room;
-	uint64_t bytes; /* of content */
+	uint64_t bytes;             /* of content, uncompressed */
+	uint64_t start, end;        /* in the file system; whole blocks of SQUASHFS_PAD */
+	size_t fragment, fragments; /* the first of its fragment blocks, and how many */
+	bool reused;                /* came from the store */
+	struct digest digest;       /* of its bytes: as found by squashfs_hash */
+	struct digest expected;     /* reused: as its record says */
+	struct str record;          /* for the store, without digest until the end */
 };
 
-/* Lists the archived files and marks their entries. Free items. */
-int squashfs_archived_list(const struct tree *tree, struct squashfs_inodes *inodes,
-			   struct squashfs_archived *ret, struct err *err);
+struct squashfs_parts {
+	struct squashfs_part
+		*items; /* those of the archives that have content, then all other files */
+	size_t count;   /* without the last one, which is no segment */
+};
 
-/* Appends to text where the content of the archived files and the fragments are in file, whose end is the
- * end of this content. */
-void squashfs_content_save(const struct squashfs_archived *archived,
-			   const struct squashfs_options *options, const struct squashfs_file *file,
-			   sqfs_frag_table_t *fragments, struct str *text);
+/* Sorts the regular files by their archives and computes the segments' keys. Free with squashfs_parts_free, also
+ * on error; ERR_OTHER when an fd is named twice. */
+int squashfs_parts_make(const struct squashfs_inodes *inodes,
+			const struct squashfs_options *options, struct squashfs_parts *ret,
+			struct err *err);
 
-/* Copies the content of the archived files from options->earlier. Returns 1, or 0 when that does not fit
- * (nothing has changed then), or -1. */
-int squashfs_content_restore(const struct squashfs_archived *archived,
-			     const struct squashfs_options *options, struct squashfs_file *file,
-			     sqfs_frag_table_t *fragments, struct err *err);
+/* Frees and clears it. */
+void squashfs_parts_free(struct squashfs_parts *parts);
+
+/* Fills part->record: where the content of its files and its fragments are, relative to its start. Its files'
+ * inodes are those of the block processor still. */
+void squashfs_record_save(struct squashfs_part *part, const struct squashfs_inodes *inodes,
+			  sqfs_frag_table_t *fragments);
+
+/* Completes the record by the digest of the segment, which squashfs_hash found. */
+void squashfs_record_seal(struct squashfs_part *part);
+
+/* Makes the inodes of the part's files, adds its fragments and sets its end and its expected digest from the
+ * record of a segment, for a copy of it at part->start. Returns 1, or 0 when the record is not one of this
+ * segment (then nothing has changed), or -1. */
+int squashfs_record_load(const struct squashfs_segment *segment, struct squashfs_part *part,
+			 struct squashfs_inodes *inodes, uint32_t block,
+			 sqfs_frag_table_t *fragments, const struct squashfs_file *file,
+			 struct err *err);
 
 /* Writes the inode, directory, id and xattr tables behind the content (the fragment table between them
  * by way of fragments) and fills in the superblock. */
@@ -96,8 +116,9 @@ int squashfs_write_metadata(struct squashfs_inodes *inodes, struct squashfs_file
 			    sqfs_compressor_t *compressor, sqfs_frag_table_t *fragments,
 			    sqfs_super_t *super, struct err *err);
 
-/* Digest and hash tree of the finished file: reads it from the page cache in two threads. */
+/* The hash tree of the finished file and the digests of its segments (those only with options->store), by
+ * options->jobs threads that read it from the page cache. */
 int squashfs_hash(const struct squashfs_file *file, const struct squashfs_options *options,
-		  struct squashfs_result *ret, struct err *err);
+		  struct squashfs_parts *parts, struct squashfs_result *ret, struct err *err);
 
 #endif

@@ -126,6 +126,14 @@ void verity_add(struct verity *v, const void *bytes, size_t len)
 	v->partial_len = len;
 }
 
+void verity_join(struct verity *v, struct verity *next)
+{
+	str_add_bytes(&v->leaves, next->leaves.data, next->leaves.len);
+	v->blocks += next->blocks;
+	str_free(&next->leaves);
+	next->blocks = 0;
+}
+
 static void pad_to_block(struct str *s)
 {
 	static const uint8_t zeros[VERITY_BLOCK];

@@ -28,6 +28,10 @@ void verity_free(struct verity *verity);
 /* Adds the next bytes of the data, any number. */
 void verity_add(struct verity *verity, const void *bytes, size_t len);
 
+/* Adds the data of another tree, which becomes empty, behind those of this one. Both have the same salt and so
+ * far whole blocks: parts of the data can be hashed by several threads. */
+void verity_join(struct verity *verity, struct verity *next);
+
 /* Completes the tree: the root hash and the content of the hash partition (superblock, then the levels
  * from the top). The data must be whole blocks, at least one; ERR_OTHER otherwise. */
 int verity_finish(struct verity *verity, struct digest *ret_root, struct str *ret_hash_area,

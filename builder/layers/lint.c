@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define LISTED_MAX 20
+#define CONTAINER_LAYERS "/usr/share/ingot/containers/layers"
 #define SMALL_FILE ((size_t)64 << 10) /* larger files are no keys */
 
 struct lint {
@@ -212,6 +213,17 @@ static bool second_root(const struct lint *lint, const struct tree_node *node, c
 	return strcmp(path, "/etc/passwd") == 0 && any_line(node, other_root);
 }
 
+/* Layers have setuid programs of their own, which users of the host must not reach. */
+static bool container_layers(const struct lint *lint, const struct tree_node *node,
+			     const char *path)
+{
+	const struct tree_inode *inode = node->inode;
+
+	(void)lint;
+	return strcmp(path, CONTAINER_LAYERS) == 0 &&
+	       (inode->type != TREE_DIR || inode->mode != 0700 || inode->uid || inode->gid);
+}
+
 const struct lint_rule lint_rules[] = {
 	{"ssh-host-key", "a host key that every machine would share", ssh_host_key},
 	{"machine-id", "a machine-id that every machine would share", machine_id},
@@ -225,6 +237,7 @@ const struct lint_rule lint_rules[] = {
 	{"backup", "a backup file of dpkg, ucf or shadow", backup},
 	{"empty-password", "an account without a password", empty_password},
 	{"second-root", "another account with number 0", second_root},
+	{"container-layers", "not a folder that only root may enter", container_layers},
 	{0},
 };
 
@@ -240,6 +253,8 @@ static int check_node(const struct tree_node *node, const char *path, void *cont
 	struct findings *findings = context;
 
 	(void)err;
+	if (below(path, CONTAINER_LAYERS))
+		return 0;
 	for (const struct lint_rule *rule = lint_rules; rule->name; rule++) {
 		if (!rule->breaks(&findings->lint, node, path))
 			continue;

@@ -20,7 +20,7 @@ struct lint_rule {
 /* All rules, ended by a row with a NULL name. */
 extern const struct lint_rule lint_rules[];
 
-/* Checks the finished tree by all rules. Findings are ERR_LINT; the message lists up to 20, each with its
+/* Checks the finished tree by all rules; what is in container layers is not the host's and is passed over. Findings are ERR_LINT; the message lists up to 20, each with its
  * rule, its path and where the entry came from. Reads small files of the tree. */
 int lint_tree(const struct tree *tree, const struct profile *profile, struct err *err);
 

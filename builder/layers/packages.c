@@ -136,8 +136,8 @@ int packages_open(const char *dir, struct packages_layer *layer, struct err *err
 	layer->dir = mem_strdup(dir);
 	if (fd_size(layer->tar_fd, tar, &size, err) < 0 ||
 	    fd_read_file(index, INDEX_MAX, &text, err) < 0 ||
-	    tree_read_index(text.data ? text.data : "", text.len, layer->tar_fd, size, "packages",
-			    layer->tree, err) < 0 ||
+	    tree_read_index(text.data ? text.data : "", text.len, layer->tar_fd, size,
+			    PACKAGES_ORIGIN, layer->tree, err) < 0 ||
 	    read_info(dir, layer, err) < 0) {
 		packages_close(layer);
 		return err_wrap(err, "cannot open the package layer");

@@ -12,7 +12,8 @@
 #include "profile/profile.h"
 #include "tree/tree.h"
 
-#define PACKAGES_KIND "packages" /* of the cache entry */
+#define PACKAGES_KIND "packages"   /* of the cache entry */
+#define PACKAGES_ORIGIN "packages" /* of the tree entries that packages brought */
 
 /* One suite of a repository, and the state in which it was seen. */
 struct repository {

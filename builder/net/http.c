@@ -94,7 +94,8 @@ static void settle(struct http_job *job, CURLcode code)
 		job->mark = job->given;
 		job->tries = 1;
 	}
-	if (job->tries <= job->request->retries && is_worth_retrying(job))
+	if (!job->request->body_read && job->tries <= job->request->retries &&
+	    is_worth_retrying(job))
 		job->not_before = clock_monotonic() + backoff(job);
 	else
 		job->done = true;

@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Where the body of a good answer goes while it comes. */
 struct http_sink {
@@ -30,6 +31,10 @@ struct http_request {
 	const char *const *want; /* names of headers to keep of the answer ended by NULL, or NULL */
 	const char *body;        /* or NULL */
 	size_t body_len;
+	/* Instead of body, for one that is too large for memory: fills at most len bytes and returns how many; 0 at the
+	 * end, -1 with err. It is sent in chunks by POST and cannot be sent again: no tries after the first. */
+	ssize_t (*body_read)(void *context, void *bytes, size_t len, struct err *err);
+	void *body_context;
 	const char *if_none_match;     /* an ETag, or NULL */
 	const char *if_modified_since; /* a date as the server gave it, or NULL */
 	const char *ca;          /* file with certificates that are trusted besides the system's */
@@ -56,7 +61,7 @@ enum http_fault {
 	HTTP_FAULT_SLOW,     /* a time limit */
 	HTTP_FAULT_CUT,      /* the connection broke */
 	HTTP_FAULT_SIZE,     /* larger than answer_max */
-	HTTP_FAULT_SINK,     /* the sink failed */
+	HTTP_FAULT_SINK,     /* the sink failed, or body_read */
 	HTTP_FAULT_OTHER,
 };
 

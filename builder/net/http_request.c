@@ -80,6 +80,28 @@ static int add_headers(struct http_job *job, struct err *err)
 	return 0;
 }
 
+/* curl's callback for a body to send. */
+static size_t on_upload(char *bytes, size_t size, size_t count, void *context)
+{
+	struct http_job *job = context;
+	ssize_t n = job->request->body_read(job->request->body_context, bytes, size * count,
+					    &job->sink_err);
+
+	job->sink_failed = n < 0;
+	return n < 0 ? CURL_READFUNC_ABORT : (size_t)n;
+}
+
+/* A POST of unknown length. */
+static CURLcode set_upload(struct http_job *job)
+{
+	CURLcode code = CURLE_OK;
+
+	code |= curl_easy_setopt(job->curl, CURLOPT_POST, 1L);
+	code |= curl_easy_setopt(job->curl, CURLOPT_READFUNCTION, on_upload);
+	code |= curl_easy_setopt(job->curl, CURLOPT_READDATA, job);
+	return code;
+}
+
 /* Sets what follows from the method and the body. */
 static CURLcode set_method(CURL *c, const struct http_request *r)
 {
@@ -158,7 +180,8 @@ static CURLcode set_options(struct http_job *job)
 		code |= curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
 		code |= curl_easy_setopt(c, CURLOPT_PROXY, "");
 	}
-	return code | set_trust(c, r) | set_times(c, r) | set_method(c, r);
+	code |= r->body_read ? set_upload(job) : set_method(c, r);
+	return code | set_trust(c, r) | set_times(c, r);
 }
 
 int http_job_prepare(struct http_job *job, struct err *err)

@@ -26,6 +26,7 @@
 #define OCI_TYPE_LAYER "application/vnd.oci.image.layer.v1.tar"
 #define DOCKER_TYPE_INDEX "application/vnd.docker.distribution.manifest.list.v2+json"
 #define DOCKER_TYPE_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
+#define DOCKER_TYPE_CONFIG "application/vnd.docker.container.image.v1+json"
 
 struct oci_descriptor {
 	char media_type[OCI_MEDIA_TYPE_MAX]; /* "" when it is not known */
@@ -45,6 +46,17 @@ struct oci_manifest {
 	size_t layer_count;
 };
 
+/* Reads a descriptor of at most max bytes of content; what ("layer 2") is for messages. ERR_VERIFY. */
+int oci_descriptor_read(const json_t *value, const char *what, uint64_t max,
+			struct oci_descriptor *ret, struct err *err);
+
+/* True when the platform of a descriptor ({os, architecture, variant}) is the one that is wanted, or runs on
+ * it. */
+bool oci_platform_fits(const json_t *value, const struct oci_platform *want);
+
+/* True for the media types of indexes and manifests. */
+bool oci_is_document_type(const char *media_type);
+
 /* True when a document of this media type (or, if that is "", of this content) is an index. */
 bool oci_is_index(const char *media_type, const json_t *document);
 
@@ -59,6 +71,10 @@ int oci_manifest_read(const json_t *document, struct oci_manifest *ret, struct e
 
 /* Frees it; usable with CLEANUP() on a zeroed one. */
 void oci_manifest_free(struct oci_manifest *manifest);
+
+/* Reads the diff_ids of a configuration, of whatever platform. ERR_VERIFY. Caller frees *ret. */
+int oci_config_diff_ids(const json_t *config, struct digest **ret, size_t *ret_count,
+			struct err *err);
 
 /* Reads the diff_ids of a configuration (count of them expected) and checks its platform. ERR_VERIFY.
  * Caller frees *ret. */

@@ -15,8 +15,9 @@
 /* What one entry of containers.images stands for. */
 struct oci_resolved {
 	const struct profile_container *want; /* borrowed from the profile */
-	char *reference;  /* what the lock calls it: the full name without digest, or "oci:" and the
+	char *reference; /* what the lock calls it: the full name without digest, or "oci:" and the
 				       * name of a local image, or its path as written when it has none */
+	char *remembered; /* under what the cache remembers it: with the digest, unless a registry was asked */
 	char *name;       /* full name with tag for the engine, or NULL when it has none */
 	char *repository; /* full name without tag, or NULL */
 	struct oci_descriptor target; /* index or manifest */
@@ -43,9 +44,25 @@ json_t *oci_resolved_lock(const struct oci_resolved *resolved, size_t count);
 /* Version of what oci_pull makes, as an input of cache keys. Static. */
 const char *oci_pull_version(void);
 
-/* Fetches and unpacks what is not in the cache (several layers at once, jobs of them unpacking) and writes
- * DIR/images.json (version, images, layers as the agent reads them, without engines) and DIR/blobs.json, the
- * indexes, manifests and configurations. With offline an absent blob is ERR_NETWORK. Blocks. */
+/* What the profile's images are made of. */
+struct oci_pulled {
+	json_t *images; /* as images.json, but for engines */
+	json_t *blobs; /* object: "sha256:..." to the text of each index, manifest and configuration */
+	size_t layers, fetched; /* different ones; those of them that the cache did not have */
+};
+
+/* Frees it; usable with CLEANUP() on a zeroed one. */
+void oci_pulled_free(struct oci_pulled *pulled);
+
+/* Fetches and unpacks what is not in the cache: several layers at once, each unpacked while it comes. With offline
+ * a blob that is not there is ERR_NETWORK. Remembers the images for oci_stored_list. Needs RLIMIT_NOFILE: the soft
+ * limit is raised. Free with oci_pulled_free. Blocks. */
+int oci_fetch(struct cache *cache, const struct profile *profile,
+	      const struct oci_resolved *resolved, bool offline, unsigned jobs,
+	      struct log_step *step, struct oci_pulled *ret, struct err *err);
+
+/* oci_fetch for the build: writes DIR/images.json (version, images, layers as the agent reads them, without engines)
+ * and DIR/blobs.json. Blocks. */
 int oci_pull(struct cache *cache, const struct profile *profile,
 	     const struct oci_resolved *resolved, bool offline, unsigned jobs, const char *dir,
 	     struct log_step *step, struct err *err);

@@ -104,7 +104,7 @@ static bool check_shape(struct check *c, const struct schema_row *row,
 		[SCHEMA_SECTION] = PROFILE_MAP,  [SCHEMA_TABLE] = PROFILE_LIST,
 		[SCHEMA_SETTINGS] = PROFILE_MAP,
 	};
-	const struct profile_node *value = pair->value;
+	struct profile_node *value = pair->value;
 
 	if (profile_node_is_null(value)) {
 		profile_error(c->report, &pair->place, "'%s' has no value", pair->key);
@@ -114,6 +114,8 @@ static bool check_shape(struct check *c, const struct schema_row *row,
 			     row->required ? "" : ", or no such key");
 		return false;
 	}
+	if (row->shape == SCHEMA_LIST && row->shorthand && value->kind == PROFILE_SCALAR)
+		profile_expand(c->arena, row, value);
 	if (value->kind == kinds[row->shape])
 		return true;
 	profile_error(c->report, &value->place, "'%s' must be %s, this is %s", pair->key,
@@ -145,11 +147,13 @@ static void resolve_file(struct check *c, const struct schema_row *row, struct p
 
 	node->resolved = mem_arena_strdup(c->arena, path);
 	if (stat(path, &st) < 0)
-		profile_error(c->report, &node->place, "cannot read file '%s': %s",
-			      profile_show(c->arena, node->text), strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		profile_error(c->report, &node->place, "'%s' is not a regular file",
-			      profile_show(c->arena, node->text));
+		profile_error(c->report, &node->place, "cannot read %s'%s': %s",
+			      row->type->folder ? "" : "file ", profile_show(c->arena, node->text),
+			      strerror(errno));
+	else if (!S_ISREG(st.st_mode) && !(row->type->folder && S_ISDIR(st.st_mode)))
+		profile_error(c->report, &node->place, "'%s' is not a %s",
+			      profile_show(c->arena, node->text),
+			      row->type->folder ? "folder or regular file" : "regular file");
 	else
 		return;
 	profile_note(c->report, &node->place, "expected %s", row->type->expected);
@@ -229,40 +233,62 @@ static void check_list(struct check *c, const struct schema_row *row,
 	}
 }
 
+/* "-x": text that could identify an entry by either key. */
+static void check_removal(struct check *c, const struct schema_row *table,
+			  const struct profile_node *item)
+{
+	const struct schema_row *row = schema_identity(table), *other = schema_identity_else(table);
+	struct schema_value value;
+
+	if (other && schema_read(&c->loader->patterns, other, other->type, item->text + 1, &value))
+		row = other;
+	check_text(c, row, row->type, item->text + 1, &item->place);
+}
+
+static void check_identity(struct check *c, const struct schema_row *row,
+			   const struct profile_node *list, size_t index)
+{
+	const struct profile_pair *id = profile_entry_identity(row, list->items[index]);
+	const struct schema_row *key = id ? schema_child(row, id->key) : NULL;
+
+	for (size_t i = 0; i < index && id && id->value->kind == PROFILE_SCALAR; i++) {
+		const struct profile_pair *other = profile_entry_identity(row, list->items[i]);
+
+		if (!other || other->value->kind != PROFILE_SCALAR ||
+		    !profile_identity_equal(key, id, other))
+			continue;
+		profile_error(c->report, &id->value->place, "'%s' is in '%s' twice",
+			      profile_show(c->arena, id->value->text), row->key);
+		profile_note(c->report, &other->value->place, "first given here");
+		return;
+	}
+}
+
 static void check_entry(struct check *c, const struct schema_row *row,
 			const struct profile_node *list, size_t index)
 {
 	const char *id = schema_leaf(schema_identity(row));
-	const struct profile_node *entry = list->items[index];
-	const char *name;
+	const struct schema_row *other = schema_identity_else(row);
+	struct profile_node *entry = list->items[index];
 
 	if (profile_node_is_removal(entry)) {
-		const struct schema_row *identity = schema_identity(row);
-
-		check_text(c, identity, identity->type, entry->text + 1, &entry->place);
+		check_removal(c, row, entry);
 		return;
 	}
+	if (row->shorthand && entry->kind == PROFILE_SCALAR && !profile_node_is_null(entry))
+		profile_expand(c->arena, row, entry);
 	if (entry->kind != PROFILE_MAP) {
-		profile_error(c->report, &entry->place, "expected a map with '%s', this is %s", id,
-			      profile_node_what(entry));
+		profile_error(c->report, &entry->place, "expected %sa map with '%s', this is %s",
+			      row->shorthand ? "text or " : "", id, profile_node_what(entry));
 		return;
 	}
-	if (!profile_node_pair(entry, id))
-		profile_error(c->report, &entry->place, "required key '%s' is missing in '%s'", id,
-			      row->key);
+	if (!profile_entry_identity(row, entry))
+		profile_error(c->report, &entry->place,
+			      "required key '%s'%s%s%s is missing in '%s'", id,
+			      other ? " or '" : "", other ? schema_leaf(other) : "",
+			      other ? "'" : "", row->key);
 	check_map(c, row, entry);
-	name = profile_node_string(entry, id);
-	for (size_t i = 0; i < index && name; i++) {
-		const char *other = profile_node_string(list->items[i], id);
-
-		if (!other || strcmp(name, other) != 0)
-			continue;
-		profile_error(c->report, &profile_node_get(entry, id)->place,
-			      "'%s' is in '%s' twice", profile_show(c->arena, name), row->key);
-		profile_note(c->report, &profile_node_get(list->items[i], id)->place,
-			     "first given here");
-		return;
-	}
+	check_identity(c, row, list, index);
 }
 
 static void check_settings(struct check *c, const struct schema_row *row,

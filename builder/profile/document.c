@@ -36,6 +36,7 @@ static const char *choice_words(struct mem_arena *arena, const struct schema_row
 const char *profile_type_words(struct mem_arena *arena, const struct schema_row *row)
 {
 	const char *name = row->type ? row->type->name : "";
+	const struct schema_row *other;
 
 	if (row->choices)
 		name = choice_words(arena, row);
@@ -45,8 +46,10 @@ const char *profile_type_words(struct mem_arena *arena, const struct schema_row 
 	case SCHEMA_SECTION:
 		return "map";
 	case SCHEMA_TABLE:
-		return mem_arena_printf(arena, "list of maps by %s",
-					schema_leaf(schema_identity(row)));
+		other = schema_identity_else(row);
+		return mem_arena_printf(arena, "list of maps by %s%s%s",
+					schema_leaf(schema_identity(row)), other ? " or " : "",
+					other ? schema_leaf(other) : "");
 	case SCHEMA_SETTINGS:
 		return "map of text";
 	default:

@@ -59,8 +59,12 @@ static json_t *item_schema(const struct schema_row *row)
 
 	if (row->type == &schema_type_parent)
 		return item;
-	return json_pack("{s: [o, {s: s, s: s}]}", "anyOf", item, "type", "string", "pattern",
+	item = json_pack("{s: [o, {s: s, s: s}]}", "anyOf", item, "type", "string", "pattern",
 			 "^-.");
+	if (row->shape == SCHEMA_TABLE && row->shorthand)
+		json_array_append_new(json_object_get(item, "anyOf"),
+				      value_schema(schema_identity(row)));
+	return item;
 }
 
 static json_t *list_schema(const struct schema_row *row)
@@ -123,8 +127,8 @@ static json_t *row_schema(const struct schema_row *row)
 	default:
 		schema = list_schema(row);
 	}
-	if (row->type == &schema_type_parent)
-		schema = json_pack("{s: [o, {s: s}]}", "anyOf", schema, "type", "string");
+	if (row->shape == SCHEMA_LIST && row->shorthand)
+		schema = json_pack("{s: [o, o]}", "anyOf", schema, item_schema(row));
 	json_object_set_new(schema, "description", json_string(row->help));
 	if (row->fallback)
 		json_object_set_new(schema, "default", default_schema(row));
@@ -133,6 +137,7 @@ static json_t *row_schema(const struct schema_row *row)
 
 static json_t *map_schema(const struct schema_row *parent)
 {
+	const struct schema_row *other;
 	json_t *properties = json_object();
 	json_t *schema = json_pack("{s: s, s: o, s: b}", "type", "object", "properties", properties,
 				   "additionalProperties", 0);
@@ -141,8 +146,16 @@ static json_t *map_schema(const struct schema_row *parent)
 		if (schema_is_child(parent, &schema_rows[i]))
 			json_object_set_new(properties, schema_leaf(&schema_rows[i]),
 					    row_schema(&schema_rows[i]));
+	if (!parent || parent->shape != SCHEMA_TABLE)
+		return schema;
 	/* Others may come from a parent, but entries are found by this one. */
-	if (parent && parent->shape == SCHEMA_TABLE)
+	other = schema_identity_else(parent);
+	if (other)
+		json_object_set_new(schema, "oneOf",
+				    json_pack("[{s: [s]}, {s: [s]}]", "required",
+					      schema_leaf(schema_identity(parent)), "required",
+					      schema_leaf(other)));
+	else
 		json_object_set_new(schema, "required",
 				    json_pack("[s]", schema_leaf(schema_identity(parent))));
 	return schema;

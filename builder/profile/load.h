@@ -65,6 +65,20 @@ const char *profile_find_nearest(const struct profile_loader *loader, const char
 void profile_check(struct profile_loader *loader, const char *folder,
 		   const struct profile_node *root);
 
+/* What identifies an entry of a table: the pair of its first key, or of the key in its place; NULL when
+ * it has neither. Borrowed. */
+const struct profile_pair *profile_entry_identity(const struct schema_row *table,
+						  const struct profile_node *entry);
+
+/* True when two identities stand for the same entry; row is that of a's key. Both are text. */
+bool profile_identity_equal(const struct schema_row *row, const struct profile_pair *a,
+			    const struct profile_pair *b);
+
+/* Turns text that stands for more into that: an item into its list, an identity into its entry, so that
+ * all later stages see one form. row allows it (shorthand). */
+void profile_expand(struct mem_arena *arena, const struct schema_row *row,
+		    struct profile_node *node);
+
 /* Merges a checked file over what is merged so far. Problems go to the loader's report. */
 void profile_merge(struct profile_loader *loader, struct profile_node *into,
 		   const struct profile_node *from);

@@ -68,6 +68,13 @@ const struct schema_row *schema_identity(const struct schema_row *table)
 	return NULL;
 }
 
+const struct schema_row *schema_identity_else(const struct schema_row *table)
+{
+	const struct schema_row *first = schema_identity(table);
+
+	return first->excludes ? schema_child(table, first->excludes) : NULL;
+}
+
 const struct schema_row *schema_find(const char *key)
 {
 	for (size_t i = 0; i < schema_row_count; i++)
@@ -78,7 +85,18 @@ const struct schema_row *schema_find(const char *key)
 
 size_t schema_identity_length(const struct schema_row *row, const char *text)
 {
-	return row->type == &schema_type_package ? strcspn(text, "=") : strlen(text);
+	size_t at;
+
+	if (row->type == &schema_type_package)
+		return strcspn(text, "=");
+	if (row->type != &schema_type_image)
+		return strlen(text);
+	/* A name without a tag may be there with several digests. */
+	at = strcspn(text, "@");
+	for (size_t i = at; i-- > 0 && text[i] != '/';)
+		if (text[i] == ':')
+			return at;
+	return strlen(text);
 }
 
 struct schema_value schema_value_of(const struct schema_row *row, const char *text)

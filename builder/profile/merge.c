@@ -22,20 +22,33 @@ static void report_unlisted(struct profile_loader *loader, const struct schema_r
 static const char *item_text(const struct schema_row *row, const struct profile_node *item)
 {
 	if (row->shape == SCHEMA_TABLE)
-		return profile_node_string(item, schema_leaf(schema_identity(row)));
+		return profile_entry_identity(row, item)->value->text;
 	return item->text;
 }
 
-/* Index of the item in list that stands for the same thing as text, or list->count. */
-static size_t find_item(const struct schema_row *row, const struct profile_node *list,
-			const char *text)
+/* The row whose values identify item. */
+static const struct schema_row *item_row(const struct schema_row *row,
+					 const struct profile_node *item)
 {
-	size_t len = schema_identity_length(row, text), i = 0;
+	if (row->shape == SCHEMA_TABLE)
+		return schema_child(row, profile_entry_identity(row, item)->key);
+	return row;
+}
+
+/* Index of the item in list that stands for the same thing as text, or list->count. key: the row that
+ * identifies it, NULL for any. */
+static size_t find_item(const struct schema_row *row, const struct profile_node *list,
+			const struct schema_row *key, const char *text)
+{
+	size_t i = 0;
 
 	for (; i < list->count; i++) {
+		const struct schema_row *have = item_row(row, list->items[i]);
 		const char *other = item_text(row, list->items[i]);
+		size_t len = schema_identity_length(have, text);
 
-		if (strncmp(other, text, len) == 0 && schema_identity_length(row, other) == len)
+		if ((!key || key == have) && strncmp(other, text, len) == 0 &&
+		    schema_identity_length(have, other) == len)
 			break;
 	}
 	return i;
@@ -44,7 +57,7 @@ static size_t find_item(const struct schema_row *row, const struct profile_node 
 static void remove_item(struct profile_loader *loader, const struct schema_row *row,
 			struct profile_node *into, const struct profile_node *item)
 {
-	size_t i = find_item(row, into, item->text + 1);
+	size_t i = find_item(row, into, NULL, item->text + 1);
 	const char **names;
 
 	if (i < into->count) {
@@ -68,7 +81,7 @@ static void merge_list(struct profile_loader *loader, const struct schema_row *r
 			remove_item(loader, row, into, item);
 			continue;
 		}
-		at = find_item(row, into, item_text(row, item));
+		at = find_item(row, into, item_row(row, item), item_text(row, item));
 		if (at == PROFILE_ITEMS_MAX) {
 			profile_error(&loader->report, &item->place,
 				      "more than %zu items in '%s' of all parents",

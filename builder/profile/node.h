@@ -121,4 +121,10 @@ bool profile_note_nearest(struct profile_report *report, const struct profile_pl
 struct profile_node *profile_parse_yaml(struct mem_arena *arena, const char *text, size_t len,
 					struct profile_place origin, struct profile_report *report);
 
+/* The same for a file that is no profile: a list of its documents, bounded together as one file, without their
+ * tags. */
+struct profile_node *profile_parse_documents(struct mem_arena *arena, const char *text, size_t len,
+					     struct profile_place origin,
+					     struct profile_report *report);
+
 #endif

@@ -52,6 +52,20 @@ struct profile_rule {
 	struct profile_list from; /* networks in CIDR form; empty: any */
 };
 
+struct profile_container {
+	const char *image; /* a reference, its shape checked, or NULL */
+	const char *
+		oci; /* OCI layout folder, or a tar of one or of docker save, on this machine, or NULL */
+	const char *name; /* of oci: name:tag, or NULL: what the layout or archive says */
+};
+
+struct profile_registry {
+	const char *name;            /* host[:port]; "docker.io" for the Hub */
+	struct profile_list mirrors; /* host[:port], asked first, in this order */
+	const char *ca;              /* PEM file on this machine, or NULL: the system's */
+	bool insecure;               /* plain HTTP */
+};
+
 struct profile_test {
 	const char *name;
 	const char *run;    /* a shell command, run in the guest as root; exit code 0 passes */
@@ -116,6 +130,14 @@ struct profile {
 		const char *kind; /* "none" or "swarm" */
 		const char *role; /* "manager", "worker"; NULL for none */
 	} join;
+	struct {
+		struct profile_list engines; /* "docker", "containerd" */
+		struct profile_container *images;
+		size_t image_count;
+		struct profile_registry *registries;
+		size_t registry_count;
+		struct profile_list elsewhere; /* references that the machine may pull itself */
+	} containers;
 	struct profile_test *tests;
 	size_t test_count;
 	struct profile_list formats;

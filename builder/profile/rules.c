@@ -182,6 +182,63 @@ static void check_users(struct profile_loader *loader, const struct profile_node
 	}
 }
 
+/* Two images cannot have one name; references are compared by the schema already. */
+static void check_image_name(struct profile_loader *loader, const struct profile_node *images,
+			     size_t index)
+{
+	const struct profile_node *name = profile_node_get(images->items[index], "name");
+
+	if (!profile_node_get(images->items[index], "oci")) {
+		profile_error(&loader->report, &name->place, "'name' is only for 'oci'");
+		profile_note(&loader->report, &name->place, "an image that is pulled has its name");
+		return;
+	}
+	for (size_t i = 0; i < images->count; i++) {
+		const struct profile_node *entry = images->items[i];
+		const struct profile_node *other = profile_node_get(entry, "image");
+		size_t len;
+
+		if (!other && i < index)
+			other = profile_node_get(entry, "name");
+		if (!other)
+			continue;
+		len = schema_identity_length(schema_find("containers.images[].image"), other->text);
+		if (strlen(name->text) != len || strncmp(name->text, other->text, len) != 0)
+			continue;
+		profile_error(&loader->report, &name->place, "two images are called '%s'",
+			      profile_show(loader->arena, name->text));
+		profile_note(&loader->report, &other->place, "the other one is here");
+		return;
+	}
+}
+
+static void check_containers(struct profile_loader *loader, const struct profile_node *root)
+{
+	const struct profile_node *containers = profile_node_get(root, "containers");
+	const struct profile_node *images = profile_node_get(containers, "images");
+	const struct profile_node *registries = profile_node_get(containers, "registries");
+
+	if (images->count && !profile_node_get(containers, "engine")->count) {
+		profile_error(&loader->report, &images->items[0]->place,
+			      "'containers.images' needs 'containers.engine'");
+		profile_note(&loader->report, &images->items[0]->place,
+			     "expected the engine that runs them: docker, containerd, or both");
+	}
+	for (size_t i = 0; i < images->count; i++)
+		if (profile_node_get(images->items[i], "name"))
+			check_image_name(loader, images, i);
+	for (size_t i = 0; i < registries->count; i++) {
+		const struct profile_node *ca = profile_node_get(registries->items[i], "ca");
+		const struct profile_node *insecure =
+			profile_node_get(registries->items[i], "insecure");
+
+		if (!ca || strcmp(insecure->text, "true") != 0)
+			continue;
+		profile_error(&loader->report, &ca->place, "'ca' cannot go with 'insecure'");
+		profile_note(&loader->report, &insecure->place, "plain HTTP has no certificates");
+	}
+}
+
 void profile_check_rules(struct profile_loader *loader, const struct profile_node *root)
 {
 	const struct profile_node *services = profile_node_get(root, "services");
@@ -196,4 +253,5 @@ void profile_check_rules(struct profile_loader *loader, const struct profile_nod
 	check_var(loader, root);
 	check_level(loader, root);
 	check_join(loader, root);
+	check_containers(loader, root);
 }

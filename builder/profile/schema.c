@@ -13,6 +13,7 @@ static const char *const protocols[] = {"tcp", "udp", "esp", "icmp", NULL};
 static const char *const filesystems[] = {"ext4", "xfs", NULL};
 static const char *const compressions[] = {"zstd", "lz4", "xz", "gzip", NULL};
 static const char *const etc_modes[] = {"transient", "persistent", NULL};
+static const char *const engines[] = {"docker", "containerd", NULL};
 static const char *const join_kinds[] = {"none", "swarm", NULL};
 static const char *const join_roles[] = {"manager", "worker", NULL};
 /* Those of output/formats.c; a test compares them. */
@@ -34,7 +35,7 @@ const struct schema_row schema_rows[] = {
 	 .help = "Version of the image. name_version is a partition label: at most 36 "
 		 "characters."},
 	{"description", VALUE(line), AT(description), .help = "One line about the role."},
-	{"extends", LIST(parent),
+	{"extends", LIST(parent), .shorthand = true,
 	 .help = "Parents, merged in this order before this file: names (NAME.yaml beside this "
 		 "file, then in the search folders) or paths. One may be given without a list."},
 
@@ -168,6 +169,40 @@ const struct schema_row schema_rows[] = {
 	 .help = "Kind of the cluster."},
 	{"join.role", VALUE(choice), AT(join.role), .choices = join_roles,
 	 .help = "Role in the cluster; needed for swarm."},
+
+	{"containers", SECTION,
+	 .help = "Container images that are in the image and run without a pull."},
+	{"containers.engine", LIST(choice), AT(containers.engines), .choices = engines,
+	 .shorthand = true,
+	 .help = "The engines that find the images: docker, containerd (namespace k8s.io), or both. "
+		 "One may be given without a list. Their packages are not added by this."},
+	{"containers.images", TABLE(profile_container), AT(containers.images),
+	 COUNT(containers.image_count), .shorthand = true,
+	 .help = "The images. Plain text is short for an entry with only image. The same tag with "
+		 "another digest replaces a parent's."},
+	{"containers.images[].image", VALUE(image), IN(profile_container, image), .excludes = "oci",
+	 .help = "Reference of an image to pull. Either this or oci. A tag without a digest is "
+		 "resolved by the build, or by the lock."},
+	{"containers.images[].oci", VALUE(oci), IN(profile_container, oci), .excludes = "image",
+	 .help = "An OCI layout (a folder), or a tar file of one or of docker save, relative to the "
+		 "folder of the profile."},
+	{"containers.images[].name", VALUE(image_name), IN(profile_container, name),
+	 .help = "Name and tag of the image in oci; without it what the layout or file says."},
+	{"containers.registries", TABLE(profile_registry), AT(containers.registries),
+	 COUNT(containers.registry_count), .help = "How registries are reached."},
+	{"containers.registries[].name", VALUE(registry), IN(profile_registry, name),
+	 .required = true,
+	 .help = "Host, with its port if references have it; docker.io for short names."},
+	{"containers.registries[].mirrors", LIST(mirror), IN(profile_registry, mirrors),
+	 .help = "Hosts that are asked before it, in this order."},
+	{"containers.registries[].ca", VALUE(file), IN(profile_registry, ca),
+	 .help = "File with the certificates (PEM) that its TLS certificate is checked against, "
+		 "relative to the folder of the profile; without it the system's."},
+	{"containers.registries[].insecure", VALUE(bool), IN(profile_registry, insecure),
+	 .fallback = "false", .help = "Plain HTTP, also for its mirrors."},
+	{"containers.elsewhere", LIST(image), AT(containers.elsewhere),
+	 .help = "Images that units or Compose files use and that the machine gets by itself; the "
+		 "build does not miss them."},
 
 	{"tests", TABLE(profile_test), AT(tests), COUNT(test_count),
 	 .help = "What `ingot test` runs in the booted image."},

@@ -18,7 +18,8 @@ enum schema_shape {
 	SCHEMA_VALUE,    /* one value; the child's wins */
 	SCHEMA_LIST,     /* values; appended, parents first, without duplicates; "-value" removes */
 	SCHEMA_SECTION,  /* a map with keys of its own; merges by key */
-	SCHEMA_TABLE,    /* a list of maps; merges by the first key of its rows; "-key" removes */
+	SCHEMA_TABLE,    /* a list of maps; merges by the first key of its rows, or by the key that
+			  * it excludes; "-key" removes */
 	SCHEMA_SETTINGS, /* a map with free keys; merges by key */
 };
 
@@ -54,6 +55,7 @@ struct schema_type {
 			       * whole text must match, or NULL */
 	size_t max;           /* bytes of text */
 	enum schema_store store;
+	bool folder; /* PATH: it may be a folder as well */
 	/* Checks and reads text that matches pattern; NULL when the pattern says it all. Returns
 	 * false when it is wrong. */
 	bool (*read)(const struct schema_row *row, const char *text, struct schema_value *ret);
@@ -68,10 +70,12 @@ struct schema_row {
 	const char *const *choices;     /* the allowed values, ended by NULL, or NULL */
 	int64_t min, max;               /* for numbers; for lists the fewest items in min */
 	bool required;                  /* in the merged profile */
-	const char *excludes;           /* key beside it that it replaces and cannot go with */
-	size_t offset;                  /* in struct profile, or in the element of the table */
-	size_t count_offset; /* of the size_t beside an array; TABLE, SETTINGS, OVERLAY */
-	size_t size;         /* of an element; TABLE */
+	bool shorthand; /* LIST: one item may stand without a list; TABLE: text is an entry with
+			 * only its first key */
+	const char *excludes; /* key beside it that it replaces and cannot go with */
+	size_t offset;        /* in struct profile, or in the element of the table */
+	size_t count_offset;  /* of the size_t beside an array; TABLE, SETTINGS, OVERLAY */
+	size_t size;          /* of an element; TABLE */
 	const char *help;
 };
 
@@ -87,7 +91,9 @@ extern const struct schema_type schema_type_choice, schema_type_bool, schema_typ
 	schema_type_package, schema_type_unit, schema_type_module, schema_type_sysctl,
 	schema_type_argument, schema_type_user, schema_type_owner, schema_type_network,
 	schema_type_host, schema_type_url, schema_type_release, schema_type_component,
-	schema_type_locale, schema_type_timezone, schema_type_hash, schema_type_ssh_key;
+	schema_type_locale, schema_type_timezone, schema_type_hash, schema_type_ssh_key,
+	schema_type_image, schema_type_image_name, schema_type_oci, schema_type_registry,
+	schema_type_mirror;
 
 /* Every type, ended by NULL. */
 extern const struct schema_type *const schema_types[];
@@ -124,10 +130,14 @@ const char *schema_leaf(const struct schema_row *row);
 /* The row that identifies the entries of a table (its first child). */
 const struct schema_row *schema_identity(const struct schema_row *table);
 
+/* The row that identifies entries which lack the first (the key that it excludes), or NULL. */
+const struct schema_row *schema_identity_else(const struct schema_row *table);
+
 /* The row of a whole key such as "disk.var", or NULL. */
 const struct schema_row *schema_find(const char *key);
 
-/* Length of the part of a list item that tells it from others: a package without its version. */
+/* Length of the part of a list item or an identity that tells it from others: a package without its
+ * version, a tagged image without its digest. */
 size_t schema_identity_length(const struct schema_row *row, const char *text);
 
 /* Reads text that schema_read has accepted before. */

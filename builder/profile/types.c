@@ -351,18 +351,39 @@ TYPE(ssh_key) = {
 	.read = read_ssh_key,
 };
 
+TYPE(oci) = {
+	.name = "file or folder",
+	.article = "a container image",
+	.expected =
+		"the path of an OCI layout or of a tar file with one, relative to the folder of "
+		"the profile",
+	.max = 4095,
+	.store = SCHEMA_PATH,
+	.folder = true,
+	.read = read_line,
+};
+
 const struct schema_type *const schema_types[] = {
-	&schema_type_choice,    &schema_type_bool,       &schema_type_integer,
-	&schema_type_id,        &schema_type_size,       &schema_type_block,
-	&schema_type_mode,      &schema_type_ports,      &schema_type_name,
-	&schema_type_version,   &schema_type_line,       &schema_type_text,
-	&schema_type_word,      &schema_type_title,      &schema_type_parent,
-	&schema_type_overlay,   &schema_type_file,       &schema_type_disk_file,
-	&schema_type_digest,    &schema_type_image_path, &schema_type_etc_path,
-	&schema_type_package,   &schema_type_unit,       &schema_type_module,
-	&schema_type_sysctl,    &schema_type_sysctl_key, &schema_type_argument,
-	&schema_type_user,      &schema_type_owner,      &schema_type_network,
-	&schema_type_host,      &schema_type_url,        &schema_type_release,
-	&schema_type_component, &schema_type_locale,     &schema_type_timezone,
-	&schema_type_hash,      &schema_type_ssh_key,    NULL,
+	&schema_type_choice,   &schema_type_bool,
+	&schema_type_integer,  &schema_type_id,
+	&schema_type_size,     &schema_type_block,
+	&schema_type_mode,     &schema_type_ports,
+	&schema_type_name,     &schema_type_version,
+	&schema_type_line,     &schema_type_text,
+	&schema_type_word,     &schema_type_title,
+	&schema_type_parent,   &schema_type_overlay,
+	&schema_type_file,     &schema_type_disk_file,
+	&schema_type_digest,   &schema_type_image_path,
+	&schema_type_etc_path, &schema_type_package,
+	&schema_type_unit,     &schema_type_module,
+	&schema_type_sysctl,   &schema_type_sysctl_key,
+	&schema_type_argument, &schema_type_user,
+	&schema_type_owner,    &schema_type_network,
+	&schema_type_host,     &schema_type_url,
+	&schema_type_release,  &schema_type_component,
+	&schema_type_locale,   &schema_type_timezone,
+	&schema_type_hash,     &schema_type_ssh_key,
+	&schema_type_image,    &schema_type_image_name,
+	&schema_type_oci,      &schema_type_registry,
+	&schema_type_mirror,   NULL,
 };

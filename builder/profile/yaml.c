@@ -25,7 +25,8 @@ struct reader {
 	size_t nodes;
 	struct anchor anchors[PROFILE_ANCHORS_MAX];
 	size_t anchor_count;
-	bool fatal; /* reported already */
+	bool fatal;                     /* reported already */
+	struct profile_node *documents; /* of a foreign file, which may have tags too; or NULL */
 };
 
 static void event_cleanup(yaml_event_t *event)
@@ -303,7 +304,7 @@ static struct profile_node *read_node(struct reader *r, const yaml_event_t *even
 	event_marks(event, &tag, &anchor);
 	if (count_nodes(r, 1, place) < 0)
 		return NULL;
-	if (tag) {
+	if (tag && !r->documents) {
 		profile_error(r->report, &place, "tag '%s' is not supported",
 			      profile_show(r->arena, tag));
 		profile_note(r->report, &place, "text with ! in front needs quotes");
@@ -336,7 +337,7 @@ static struct profile_node *read_stream(struct reader *r)
 		case YAML_DOCUMENT_END_EVENT:
 			break;
 		case YAML_DOCUMENT_START_EVENT:
-			if (root) {
+			if (root && !r->documents) {
 				fatal(r, place_of(r, &event), "more than one document in a file");
 				return NULL;
 			}
@@ -347,23 +348,20 @@ static struct profile_node *read_stream(struct reader *r)
 			root = read_node(r, &event, 0);
 			if (!root)
 				return NULL;
+			if (r->documents)
+				profile_node_append(r->arena, r->documents, root);
 		}
 	}
 }
 
-struct profile_node *profile_parse_yaml(struct mem_arena *arena, const char *text, size_t len,
-					struct profile_place origin, struct profile_report *report)
+static struct profile_node *parse(struct reader *r, const char *text, size_t len)
 {
-	struct reader *r = mem_arena_alloc(arena, sizeof(*r));
 	struct profile_node *root;
 
-	r->arena = arena;
-	r->report = report;
-	r->origin = origin;
 	r->text = text;
 	r->len = len;
 	if (!yaml_parser_initialize(&r->parser)) {
-		fatal(r, origin, "out of memory");
+		fatal(r, r->origin, "out of memory");
 		return NULL;
 	}
 	/* Without this a file could choose UTF-16 by its first bytes. */
@@ -372,4 +370,28 @@ struct profile_node *profile_parse_yaml(struct mem_arena *arena, const char *tex
 	root = read_stream(r);
 	yaml_parser_delete(&r->parser);
 	return r->fatal ? NULL : root;
+}
+
+struct profile_node *profile_parse_yaml(struct mem_arena *arena, const char *text, size_t len,
+					struct profile_place origin, struct profile_report *report)
+{
+	struct reader *r = mem_arena_alloc(arena, sizeof(*r));
+
+	r->arena = arena;
+	r->report = report;
+	r->origin = origin;
+	return parse(r, text, len);
+}
+
+struct profile_node *profile_parse_documents(struct mem_arena *arena, const char *text, size_t len,
+					     struct profile_place origin,
+					     struct profile_report *report)
+{
+	struct reader *r = mem_arena_alloc(arena, sizeof(*r));
+
+	r->arena = arena;
+	r->report = report;
+	r->origin = origin;
+	r->documents = profile_node_new(arena, PROFILE_LIST, origin);
+	return parse(r, text, len) ? r->documents : NULL;
 }

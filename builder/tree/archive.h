@@ -19,6 +19,12 @@ int tree_import_tar(int in_fd, int tar_fd, struct tree *tree, const char *origin
 		    struct digest *ret_digest, void (*progress)(uint64_t bytes, void *context),
 		    void *context, struct err *err);
 
+/* Fills tree with the files, folders and links of a plain tar (POSIX.1-2017 ustar and pax, GNU) without
+ * copying anything: data refer to fd (borrowed; a regular file, read from its start). Only headers are read. Attributes are
+ * not kept. For archives of at most 65536 large files; sparse ones, paths out of the tree and everything that
+ * is no tar are ERR_VERIFY. */
+int tree_scan_tar(int fd, const char *origin, struct tree *tree, struct err *err);
+
 /* Appends the index of a tree to text: one line per entry, escaped; version in the first line. Only
  * for trees whose data are in one fd (offsets are written, not contents); ERR_OTHER otherwise. Overwrites
  * the inodes' marks. */

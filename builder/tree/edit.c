@@ -5,6 +5,7 @@
  */
 #include "base/fd.h"
 #include "base/str.h"
+#include "tree/layer.h"
 #include "tree/node.h"
 #include "tree/tree.h"
 
@@ -231,6 +232,22 @@ int tree_merge(struct tree *tree, const struct tree *over, struct err *err)
 	tree->root->inode = node_copy_inode(tree, over->root->inode);
 	tree->root->inode->links = 1;
 	r = merge(tree, tree->root, over->root, &map, err);
+	free(map.slots);
+	return r;
+}
+
+int tree_graft(struct tree *tree, const char *path, const struct tree *over, struct err *err)
+{
+	struct link_map map = {0};
+	struct tree_node *node;
+	int r;
+
+	tree_remove(tree, path);
+	tree_clear(tree, path);
+	node = tree_put(tree, path, over->root->inode, err);
+	if (!node)
+		return -1;
+	r = merge(tree, node, over->root, &map, err);
 	free(map.slots);
 	return r;
 }

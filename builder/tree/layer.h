@@ -24,18 +24,22 @@ struct tree_layer_input {
 
 struct tree_layer {
 	struct digest diff_id; /* of the uncompressed tar as it came */
-	uint64_t tar;          /* its bytes */
-	uint64_t size; /* bytes of its regular files (a hard link counts once), as Docker counts */
-	size_t entries;
+	struct digest
+		digest; /* of our own tar, as pax_finish has it: what the content in tar_fd is */
+	uint64_t tar;   /* bytes of the uncompressed tar as it came */
+	uint64_t
+		size; /* bytes of regular files and of targets of symbolic links, as Docker counts */
+	size_t entries; /* of the tar as it came */
 };
 
 /* Reads a layer (OCI image specification, layer.md; gzip, zstd or not compressed, told by its first bytes):
- * writes it as an uncompressed pax tar of our own to tar_fd (at its position 0), what assembles the
- * stream again (tar-split JSON, gzip) to split_fd, and fills tree, whose data refer to tar_fd. Whiteouts
- * (.wh.NAME) become character devices 0:0, opaque folders (.wh..wh..opq) get trusted.overlay.opaque=y. An entry
- * whose parent is a symbolic link to a folder of the same layer goes into that folder. Refused with ERR_VERIFY:
- * paths and links out of the layer, forged whiteouts and trusted.overlay. attributes, what exceeds the limits,
- * broken streams, bytes behind the end of the compressed stream. The caller compares diff_id. Blocks. */
+ * writes it as an uncompressed pax tar of our own to tar_fd, what assembles the stream again (tar-split JSON,
+ * gzip) to split_fd, and fills tree, whose data refer to tar_fd. Both are empty regular files, open for
+ * reading and writing. Whiteouts (.wh.NAME) become character devices 0:0, opaque folders (.wh..wh..opq) get
+ * trusted.overlay.opaque=y. An entry whose parent is a symbolic link to a folder of the same layer goes into that
+ * folder. Refused with ERR_VERIFY: paths and links out of the layer, forged whiteouts and attributes of
+ * overlayfs, what exceeds the limits, broken streams, bytes behind the end of the compressed stream. The caller
+ * compares diff_id. Blocks. */
 int tree_import_layer(const struct tree_layer_input *in, int tar_fd, int split_fd,
 		      struct tree *tree, struct tree_layer *ret,
 		      void (*progress)(uint64_t bytes, void *context), void *context,

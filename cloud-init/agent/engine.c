@@ -251,3 +251,81 @@ int engine_node(struct engine *engine, const char *node_id, struct engine_node *
 	ret->reachable = reach && strcmp(reach, "reachable") == 0;
 	return 0;
 }
+
+/* A request about one image, whose answer may be that there is none (404) or that it is used (409). */
+static int ask_image(struct engine *engine, const char *method, const char *name, const char *what,
+		     struct http_answer *answer, struct err *err)
+{
+	CLEANUP_FREE char *path = mem_printf("/images/%s%s", name, what);
+	CLEANUP_FREE char *url = mem_printf("http://docker/v%s%s", engine->api, path);
+	struct http_request request = {
+		.url = url,
+		.method = method,
+		.unix_socket = engine->socket,
+		.timeout_ms = 60000,
+		.connect_timeout_ms = 2000,
+		.answer_max = INFO_MAX,
+	};
+
+	if (http_do(&request, answer, err) < 0)
+		return err_wrap(err, "the engine does not answer at '%s'", engine->socket);
+	if (answer->status == 404 || answer->status == 409 ||
+	    (answer->status >= 200 && answer->status <= 299))
+		return 0;
+	return refuse(answer, path, err);
+}
+
+int engine_image(struct engine *engine, const char *name, char ret_id[65], struct err *err)
+{
+	CLEANUP(http_answer_free) struct http_answer answer = {0};
+	CLEANUP_JSON json_t *value = NULL;
+	const char *id;
+
+	ret_id[0] = '\0';
+	if (ask_image(engine, "GET", name, "/json", &answer, err) < 0)
+		return -1;
+	if (answer.status == 404)
+		return 0;
+	value = json_parse(answer.body.data ? answer.body.data : "", answer.body.len, name, err);
+	if (!value)
+		return err_wrap(err, "cannot understand the engine's answer");
+	id = json_member_string(value, "Id");
+	if (!id || !str_has_prefix(id, "sha256:") || strspn(id + 7, "0123456789abcdef") != 64 ||
+	    strlen(id) != 7 + 64)
+		return err_set(err, ERR_OTHER, "the engine does not say the ID of '%s'", name);
+	memcpy(ret_id, id + 7, 65);
+	return 0;
+}
+
+int engine_image_remove(struct engine *engine, const char *name, bool *ret_kept, struct err *err)
+{
+	CLEANUP(http_answer_free) struct http_answer answer = {0};
+
+	if (ask_image(engine, "DELETE", name, "", &answer, err) < 0)
+		return -1;
+	*ret_kept = answer.status == 409;
+	return 0;
+}
+
+int engine_image_load(struct engine *engine,
+		      ssize_t (*read)(void *context, void *bytes, size_t len, struct err *err),
+		      void *context, struct err *err)
+{
+	static const char *const headers[] = {"Content-Type: application/x-tar", NULL};
+	CLEANUP_FREE char *url = mem_printf("http://docker/v%s/images/load?quiet=1", engine->api);
+	struct http_request request = {
+		.url = url,
+		.unix_socket = engine->socket,
+		.headers = headers,
+		.body_read = read,
+		.body_context = context,
+		.timeout_ms = 24L * 3600 * 1000,
+		.connect_timeout_ms = 2000,
+		.answer_max = INFO_MAX,
+	};
+	CLEANUP(http_answer_free) struct http_answer answer = {0};
+
+	if (http_do(&request, &answer, err) < 0)
+		return err_wrap(err, "the engine takes no images");
+	return answer.status == 200 ? 0 : refuse(&answer, "/images/load", err);
+}

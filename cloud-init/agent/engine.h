@@ -8,6 +8,8 @@
 
 #include "agent/agent.h"
 
+#include <sys/types.h>
+
 #define ENGINE_SOCKET "/run/docker.sock"
 
 struct engine {
@@ -70,5 +72,19 @@ int engine_leave(struct engine *engine, struct err *err);
 /* Reads one node (GET /nodes/ID); managers only. Waits at most 10 s. */
 int engine_node(struct engine *engine, const char *node_id, struct engine_node *ret,
 		struct err *err);
+
+/* The ID of an image (64 hex digits) by name or "sha256:ID" (GET /images/NAME/json); "" when there is none. Waits at
+ * most 30 s. */
+int engine_image(struct engine *engine, const char *name, char ret_id[65], struct err *err);
+
+/* Removes a name of an image, and the image with its last one (DELETE /images/NAME). *ret_kept is true when somebody
+ * uses it: then it stays. A name that is not there is no error. Waits at most 60 s. */
+int engine_image_remove(struct engine *engine, const char *name, bool *ret_kept, struct err *err);
+
+/* Hands the engine an archive of images (POST /images/load), which read gives as http_request.body_read does. Blocks
+ * as long as the engine takes. */
+int engine_image_load(struct engine *engine,
+		      ssize_t (*read)(void *context, void *bytes, size_t len, struct err *err),
+		      void *context, struct err *err);
 
 #endif

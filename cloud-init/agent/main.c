@@ -23,6 +23,7 @@ struct verb {
 
 static const struct verb verbs[] = {
 	{"boot", verb_boot, "load the firewall and tune the kernel; before anything listens"},
+	{"containers", verb_containers, "give the engines the containers of this image"},
 	{"join", verb_join, "make this machine a member of its cluster, however long it takes"},
 	{"health", verb_health, "wait until the role is healthy; exit code 0 only if it is"},
 	{"rollback", verb_rollback, "after a failed health check: reboot if this boot is on trial"},
@@ -33,9 +34,10 @@ static void print_help(FILE *out)
 {
 	fputs("usage: ingot-agent VERB [OPTION]...\n\n", out);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].help);
+		fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
 	fputs("\n  --json         status as JSON\n"
 	      "  --timeout=SEC  join, health: give up after SEC seconds\n"
+	      "  --load         containers: through the running engine, if that was asked for\n"
 	      "  --root=DIR     use the files below DIR instead of this machine's\n"
 	      "  --version      print the version\n"
 	      "  --help         print this\n",
@@ -60,9 +62,13 @@ static int parse_timeout(const char *text, unsigned *ret, struct err *err)
 static int parse_options(int argc, char **argv, struct verb_options *options, struct err *err)
 {
 	static const struct option table[] = {
-		{"json", no_argument, NULL, 'j'},       {"timeout", required_argument, NULL, 't'},
-		{"root", required_argument, NULL, 'r'}, {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},       {0},
+		{"json", no_argument, NULL, 'j'},
+		{"timeout", required_argument, NULL, 't'},
+		{"root", required_argument, NULL, 'r'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{"load", no_argument, NULL, 'l'},
+		{0},
 	};
 	int c;
 
@@ -71,6 +77,9 @@ static int parse_options(int argc, char **argv, struct verb_options *options, st
 		switch (c) {
 		case 'j':
 			options->json = true;
+			break;
+		case 'l':
+			options->load = true;
 			break;
 		case 't':
 			if (parse_timeout(optarg, &options->timeout, err) < 0)

@@ -6,6 +6,7 @@
 #include "agent/status.h"
 
 #include "agent/bus.h"
+#include "agent/containers.h"
 #include "agent/health.h"
 #include "agent/join.h"
 #include "agent/platform.h"
@@ -113,6 +114,22 @@ static int add_tuning(const struct agent *agent, json_t *into, struct err *err)
 	return 0;
 }
 
+/* What the engines got of the containers that the image brings. */
+static int add_containers(const struct agent *agent, json_t *into, struct err *err)
+{
+	CLEANUP_FREE char *list = agent_path(agent, CONTAINERS_LIST);
+	CLEANUP_FREE char *file = agent_path(agent, CONTAINERS_LIVE);
+	json_t *live;
+
+	if (access(file, F_OK) < 0 && access(list, F_OK) < 0)
+		return 0;
+	live = agent_read_json(agent, CONTAINERS_LIVE, err);
+	if (!live)
+		return -1;
+	json_object_set_new(into, "containers", live);
+	return 0;
+}
+
 static int add_units(const struct agent *agent, json_t *into, struct err *err)
 {
 	CLEANUP(bus_close) struct sd_bus *bus = NULL;
@@ -176,9 +193,15 @@ static const struct {
 	const char *name;
 	int (*add)(const struct agent *agent, json_t *into, struct err *err);
 } parts[] = {
-	{"slot", add_slot},       {"boot", add_boot},     {"join", add_join},
-	{"cluster", add_cluster}, {"health", add_health}, {"tuning", add_tuning},
-	{"units", add_units},     {"marks", add_marks},
+	{"slot", add_slot},
+	{"boot", add_boot},
+	{"join", add_join},
+	{"cluster", add_cluster},
+	{"health", add_health},
+	{"tuning", add_tuning},
+	{"containers", add_containers},
+	{"units", add_units},
+	{"marks", add_marks},
 };
 
 json_t *status_gather(const struct agent *agent, const struct err *image_err)

@@ -116,6 +116,42 @@ static void print_tuning(const json_t *tuning, FILE *out)
 	}
 }
 
+static void print_notes(const json_t *list, const char *what, FILE *out)
+{
+	const json_t *note;
+	size_t i;
+
+	json_array_foreach(list, i, note) line(out, "", "%s %s", what, json_string_value(note));
+}
+
+/* A line per engine, then what is not as it should be. */
+static void print_containers(const json_t *containers, FILE *out)
+{
+	json_t *engines = json_object_get(containers, "engines"), *engine;
+	const char *name;
+
+	if (json_member_string(containers, "error"))
+		line(out, "containers", "%s", text(containers, "error"));
+	json_object_foreach(engines, name, engine)
+	{
+		const json_t *missing = json_object_get(engine, "missing");
+		const json_t *kept = json_object_get(engine, "kept");
+		bool loads = json_is_true(json_object_get(engine, "fallback"));
+
+		line(out, "containers",
+		     "%s: %lld images, %zu missing, %zu kept of earlier systems%s", name,
+		     (long long)json_integer_value(json_object_get(engine, "images")),
+		     json_array_size(missing), json_array_size(kept),
+		     loads ? ", to be loaded" : "");
+		if (json_member_string(engine, "error"))
+			line(out, "", "%s", text(engine, "error"));
+		if (loads)
+			line(out, "", "not in its store: %s", text(engine, "why"));
+		print_notes(missing, "missing", out);
+		print_notes(kept, "kept", out);
+	}
+}
+
 static void print_units(const json_t *units, FILE *out)
 {
 	const json_t *unit;
@@ -154,6 +190,7 @@ void status_print(const json_t *status, FILE *out)
 	print_health(json_object_get(status, "health"), out);
 	print_join(status, out);
 	print_engine(json_object_get(status, "engine"), out);
+	print_containers(json_object_get(status, "containers"), out);
 	print_units(json_object_get(status, "failed_units"), out);
 	print_slot(status, out);
 	print_boot(json_object_get(status, "boot"), out);

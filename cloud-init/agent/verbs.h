@@ -13,6 +13,7 @@ struct verb_options {
 	const char *root; /* "" on a real machine */
 	unsigned timeout; /* seconds; 0: the verb's default */
 	bool json;
+	bool load; /* containers: through the engine, which runs */
 };
 
 /* Loads the firewall, then tunes the kernel; before any listener starts. Records both below /run/ingot.
@@ -34,5 +35,10 @@ int verb_status(const struct verb_options *options, struct err *err);
 /* Reboots if this boot is one of a counted entry's tries and another one can follow, so that the boot
  * loader falls back; otherwise says why not and leaves the machine up. Needs root. */
 int verb_rollback(const struct verb_options *options, struct err *err);
+
+/* Before the engines start: writes their stores so that they find the containers of this image. With load, when
+ * they run: hands them what could not be written. An engine that fails does not keep the other one from its
+ * containers. Needs root. */
+int verb_containers(const struct verb_options *options, struct err *err);
 
 #endif

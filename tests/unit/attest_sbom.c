@@ -581,6 +581,8 @@ TEST(own_files_are_listed)
 	put(tree, "/etc/passwd", "layer", -1, "abc", 0, 3); /* rewritten */
 	put(tree, "/opt/\xff", "/some/where/base", other, NULL, 2, 3);
 	put(tree, "/etc/none", "/some/where/base", -1, NULL, 0, 0);
+	/* A container's: what it is made of is not listed by its files. */
+	put(tree, "/usr/share/ingot/containers/layers/0/bin/x", "layer 0", other, NULL, 2, 3);
 	CHECK_OK(tree_put_symlink(tree, "/etc/link", "none", "/some/where/base", &err), &err);
 	list = ownfiles_list(tree, layer, names, &err);
 	CHECK_OK_PTR(list, &err);

@@ -308,6 +308,44 @@ TEST(gc_takes_the_least_recently_used)
 	cache_close(cache);
 }
 
+/* Makes an entry whose file is that of another one. */
+static void put_link(const char *name, const char *existing)
+{
+	struct cache_entry entry CLEANUP(cache_abandon) = {0};
+	struct cache *cache = open_here();
+	CLEANUP_FREE char *dir = find(cache, existing);
+	CLEANUP_FREE char *from = mem_printf("%s/data", dir);
+	struct digest key = key_of(name);
+	struct err err = {0};
+
+	CHECK_OK(cache_begin(cache, "kind", &key, &entry, &err), &err);
+	CLEANUP_FREE char *to = mem_printf("%s/data", entry.dir);
+	CHECK(link(from, to) == 0);
+	CHECK_OK(cache_commit(&entry, &err), &err);
+	cache_close(cache);
+}
+
+/* To remove one of two links frees nothing. */
+TEST(gc_counts_links_once)
+{
+	struct cache *cache;
+	struct err err = {0};
+	uint64_t freed;
+
+	put_three();
+	put_link("a2", "a");
+	put_link("b2", "b");
+	put_link("c2", "c");
+	cache = open_here();
+	CHECK_OK(cache_gc(cache, (uint64_t)3500 << 10, &freed, &err), &err);
+	CHECK_U64(freed, 0);
+	CHECK_OK(cache_gc(cache, (uint64_t)1700 << 10, &freed, &err), &err);
+	CHECK(freed >= 2 << 20 && freed < 3 << 20);
+	CHECK(!is_there(cache, "a") && !is_there(cache, "b") && !is_there(cache, "c"));
+	CHECK(is_there(cache, "a2") + is_there(cache, "b2") + is_there(cache, "c2") == 1);
+	cache_close(cache);
+}
+
 TEST(gc_keeps_what_is_in_use)
 {
 	struct cache *cache, *other;

@@ -86,7 +86,8 @@ TEST(rules_fire_on_what_they_are_for)
 TEST(every_rule_has_a_sample)
 {
 	for (const struct lint_rule *rule = lint_rules; rule->name; rule++) {
-		bool found = strcmp(rule->name, "dangling-unit") == 0; /* below */
+		bool found = strcmp(rule->name, "dangling-unit") == 0 || /* below */
+			     strcmp(rule->name, "container-layers") == 0;
 
 		for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
 			found |= strcmp(samples[i].rule, rule->name) == 0;
@@ -113,6 +114,42 @@ TEST(dangling_units)
 		 &err);
 	CHECK_ERR(lint_tree(tree, profile(), &err), &err, ERR_LINT,
 		  "x.wants/c.service: dangling-unit");
+	tree_free(tree);
+}
+
+#define LAYERS "/usr/share/ingot/containers/layers"
+
+/* Whatever is in a layer is the container's; the folder that holds them is for root alone. */
+TEST(container_layers_are_passed_over)
+{
+	static const uint32_t modes[] = {0755, 0701, 01700, 02700};
+	struct tree *tree = tree_new();
+	struct tree_inode other = {.type = TREE_DIR, .mode = 0700, .gid = 1, .origin = "t"};
+	struct err err = {0};
+
+	CHECK_OK(tree_put_dir(tree, LAYERS, 0700, "t", &err), &err);
+	CHECK_OK(tree_put_file(tree, LAYERS "/0/usr/bin/su", 04755, "x", 1, "t", &err), &err);
+	CHECK_OK(tree_put_file(tree, LAYERS "/0/etc/ssh/ssh_host_rsa_key", 0666, "x", 1, "t", &err),
+		 &err);
+	CHECK_OK(lint_tree(tree, profile(), &err), &err);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		CHECK_OK(tree_put_dir(tree, LAYERS, modes[i], "t", &err), &err);
+		CHECK_ERR(lint_tree(tree, profile(), &err), &err, ERR_LINT,
+			  LAYERS ": container-layers");
+		CHECK_CONTAINS(err.msg, "breaks 1 rule ");
+		err_clear(&err);
+	}
+	CHECK_OK_PTR(tree_put(tree, LAYERS, &other, &err), &err);
+	CHECK_ERR(lint_tree(tree, profile(), &err), &err, ERR_LINT, LAYERS ": container-layers");
+	err_clear(&err);
+	tree_remove(tree, LAYERS);
+	CHECK_OK(tree_put_file(tree, LAYERS, 0600, "x", 1, "t", &err), &err);
+	CHECK_ERR(lint_tree(tree, profile(), &err), &err, ERR_LINT, LAYERS ": container-layers");
+	err_clear(&err);
+	/* A name that only starts like it is the host's. */
+	tree_remove(tree, LAYERS);
+	CHECK_OK(tree_put_file(tree, LAYERS "2/su", 04755, "x", 1, "t", &err), &err);
+	CHECK_ERR(lint_tree(tree, profile(), &err), &err, ERR_LINT, "setuid");
 	tree_free(tree);
 }
 

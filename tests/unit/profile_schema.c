@@ -44,6 +44,13 @@ static const struct {
 	{&schema_type_locale, "de_DE.UTF-8@euro", "de_DE"},
 	{&schema_type_timezone, "America/Argentina/Buenos_Aires", "a b"},
 	{&schema_type_hash, "$y$j9T$abc./$def", "secret"},
+	{&schema_type_image,
+	 "Registry.example.com:5000/team/app__x--y:1.4-A@sha256:"
+	 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+	 "team/App:1"},
+	{&schema_type_image_name, "[fd00::1]:5000/app:1.4", "app@sha256:0"},
+	{&schema_type_registry, "localhost", "registry"},
+	{&schema_type_mirror, "[fd00::1]:5000", "https://mirror.example.net/"},
 	{&schema_type_ssh_key, "ssh-rsa AAAAB3Nza+/= me@there", "AAAA"},
 };
 
@@ -51,8 +58,7 @@ static const char *sample(const struct schema_row *row, bool good)
 {
 	if (row->choices)
 		return good ? row->choices[0] : "no-such-choice";
-	if (row->type == &schema_type_overlay || row->type == &schema_type_file ||
-	    row->type == &schema_type_disk_file)
+	if (row->type == &schema_type_overlay || row->type->store == SCHEMA_PATH)
 		return good ? "/" : "/no/such/thing";
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
 		if (samples[i].type == row->type)

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The containers step: images of containers are resolved before any key is made, fetched and unpacked into the
+ * cache, and laid into the root together with what the agent has to know of them.
+ */
+#include "build_job.h"
+
+#include "base/mem.h"
+#include "base/path.h"
+
+#include <string.h>
+
+#define IMAGES "images.json"
+#define IMAGES_MAX ((size_t)64 << 20)
+#define DAEMON_JSON "/etc/docker/daemon.json"
+#define DAEMON_JSON_MAX ((size_t)1 << 20)
+
+/* The engines that images can be preloaded for: the package that brings each, and what the agent has to know
+ * besides its version. */
+static const struct engine {
+	const char *name, *package;
+	const char *namespace; /* of containerd, or NULL */
+} engines[] = {
+	{"docker", "docker.io", NULL},
+	{"containerd", "containerd", "k8s.io"},
+};
+
+bool build_has_containers(const struct job *job)
+{
+	return job->profile->containers.image_count > 0;
+}
+
+int build_containers_resolve(struct job *job, struct err *err)
+{
+	const struct oci_resolve_options options = {
+		.offline = job->options->offline,
+		.locked = job->has_lock ? job->lock.containers : NULL,
+	};
+
+	if (!build_has_containers(job))
+		return 0;
+	return oci_resolve(job->cache, job->profile, &options, &job->resolved, err);
+}
+
+int build_containers_key(struct job *job, struct cache_key *key, struct err *err)
+{
+	(void)err;
+	cache_key_add(key, "format", oci_pull_version());
+	cache_key_add(key, "architecture", job->profile->base.architecture);
+	for (size_t i = 0; i < job->profile->containers.image_count; i++) {
+		const struct oci_resolved *r = &job->resolved[i];
+		CLEANUP_FREE char *name = mem_printf("container %s", r->reference);
+
+		cache_key_add_digest(key, name, &r->target.digest);
+		/* Names are in the result; a digest can have several. */
+		cache_key_add(key, "name", r->name ? r->name : "");
+	}
+	return 0;
+}
+
+int build_containers_run(struct job *job, const char *dir, struct log_step *progress,
+			 struct err *err)
+{
+	return oci_pull(job->cache, job->profile, job->resolved, job->options->offline,
+			job->options->jobs, dir, progress, err);
+}
+
+static const char *package_version(const struct job *job, const char *package)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(job->layer.packages, i, row)
+	{
+		const char *name = json_member_string(row, "name");
+
+		if (name && strcmp(name, package) == 0)
+			return json_member_string(row, "version");
+	}
+	return NULL;
+}
+
+/* The engines of the profile as the agent reads them. NULL on error. */
+static json_t *describe_engines(const struct job *job, struct err *err)
+{
+	const struct profile_list *wanted = &job->profile->containers.engines;
+	CLEANUP_JSON json_t *all = json_object();
+
+	for (size_t i = 0; i < wanted->count; i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(engines); k++) {
+			const struct engine *e = &engines[k];
+			const char *version = package_version(job, e->package);
+			json_t *one;
+
+			if (strcmp(e->name, wanted->items[i]) != 0)
+				continue;
+			if (!version) {
+				err_set(err, ERR_PROFILE,
+					"containers.engine is %s, and the image has no package '%s'",
+					e->name, e->package);
+				err_hint(err, "add '%s' to packages", e->package);
+				return NULL;
+			}
+			if (oci_engine_check(e->name, version, job->containers.images, err) < 0)
+				return NULL;
+			one = json_pack("{s:s}", "version", version);
+			if (e->namespace)
+				json_object_set_new(one, "namespace", json_string(e->namespace));
+			json_object_set_new(all, e->name, one);
+		}
+	}
+	return json_incref(all);
+}
+
+/* Settings of Docker under which it would not look into the store that is prepared for it. */
+static const char *other_store(const json_t *settings)
+{
+	const char *driver = json_member_string(settings, "storage-driver");
+	const json_t *features = json_object_get(settings, "features");
+
+	if (driver && strcmp(driver, "overlay2") != 0)
+		return "storage-driver";
+	if (json_is_true(json_object_get(features, "containerd-snapshotter")))
+		return "features.containerd-snapshotter";
+	return json_object_get(settings, "userns-remap") ? "userns-remap" : NULL;
+}
+
+static int check_docker(const struct job *job, const struct tree *tree, struct err *err)
+{
+	const struct tree_node *node = tree_resolve(tree, DAEMON_JSON);
+	const struct profile_list *wanted = &job->profile->containers.engines;
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_JSON json_t *settings = NULL;
+	const char *key;
+	bool docker = false;
+	size_t len;
+
+	for (size_t i = 0; i < wanted->count; i++)
+		docker = docker || strcmp(wanted->items[i], "docker") == 0;
+	if (!docker || !node)
+		return 0;
+	if (tree_read(node, DAEMON_JSON_MAX, &text, &len, err) < 0)
+		return -1;
+	settings = json_loadb(text, len, 0, NULL);
+	if (!settings)
+		return err_set(err, ERR_LINT, "'%s' (from %s) is no JSON: dockerd would not start",
+			       DAEMON_JSON, node->inode->origin);
+	key = other_store(settings);
+	if (!key)
+		return 0;
+	err_set(err, ERR_PROFILE,
+		"'%s' sets %s: Docker would not see the images that are preloaded for overlay2",
+		DAEMON_JSON, key);
+	return err_hint(err, "take it out, or take containers.images out of the profile");
+}
+
+int build_open_containers(struct job *job, struct err *err)
+{
+	if (job->containers_open)
+		return 0;
+	job->containers_open =
+		oci_set_open(job->cache, job->dirs[STEP_CONTAINERS], &job->containers, err) == 0;
+	job->damaged[STEP_CONTAINERS] = !job->containers_open;
+	return job->containers_open ? 0 : -1;
+}
+
+int build_containers_install(struct job *job, struct tree *tree, struct err *err)
+{
+	CLEANUP_JSON json_t *description = NULL;
+
+	if (!build_has_containers(job))
+		return 0;
+	if (check_docker(job, tree, err) < 0 || build_open_containers(job, err) < 0)
+		return -1;
+	description = describe_engines(job, err);
+	if (!description)
+		return -1;
+	return oci_set_install(&job->containers, description, job->epoch, tree, err);
+}
+
+json_t *build_containers_list(const struct job *job, struct err *err)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_JSON json_t *description = NULL;
+	json_t *images;
+
+	if (!build_has_containers(job))
+		return json_array();
+	path = path_join(job->dirs[STEP_CONTAINERS], IMAGES);
+	description = json_read_file(path, IMAGES_MAX, err);
+	if (!description)
+		return NULL;
+	images = json_object_get(description, "images");
+	if (!json_is_array(images)) {
+		err_set(err, ERR_VERIFY, "'%s' is damaged", path);
+		return NULL;
+	}
+	return json_incref(images);
+}
