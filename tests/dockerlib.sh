@@ -90,6 +90,7 @@ engine_root() {
     mkdir -p "$root/usr/lib/ingot"
     printf '{"schema":1,"name":"demo","version":"1","architecture":"x86-64","join":{"kind":"none"}}\n' \
         >"$root/usr/lib/ingot/image.json"
+    rm -f "$root/etc/resolv.conf"
     : >"$root/etc/resolv.conf"
 }
 
