@@ -10,7 +10,7 @@ take_layer "$top/profiles/swarm-manager.yaml"
 rm -rf "$tmp/shared"
 mkdir -p overlays/one/etc
 echo first >overlays/one/etc/one.conf
-"$top/tests/makeoci" features features || bail "make an image"
+"$top/tests/makeoci" edges edges || bail "make an image"
 "$top/tests/makeoci" deep deep layers=12 || bail "make an image"
 "$top/tests/makeoci" zeros bulk size=300000000 content=zeros || bail "make an image"
 "$top/tests/makeoci" text bulk size=20000000 content=text || bail "make an image"
@@ -35,33 +35,31 @@ from_nothing() {
     mv "$cache/content" aside
     rm -rf "$cache/root" out
     build "$1: the same from nothing"
-    like "$taken" '^0 of ' "nothing is taken over"
+    like "$taken" "^0 of " "nothing is taken over"
     same_file out/one/one_1.2.3.raw taken-over.raw "$1: the same bytes"
     rm -rf "$cache/content" taken-over.raw
     mv aside "$cache/content"
 }
 
-profile features
+profile edges
 build "the first build"
-layers=$(jq .layers features/blobs/sha256/"$(jq -r '.manifests[0].digest | ltrimstr("sha256:")' features/index.json)" | jq length)
-is "$taken" "0 of $((layers + 1))" "the package layer and each layer of the image is compressed"
+# The image has six layers, one of them twice and one without content.
+is "$taken" "0 of 5" "the package layer and each layer of the image is compressed"
 
 echo second >overlays/one/etc/one.conf
 build "another file in the overlay"
-is "$taken" "$((layers + 1)) of $((layers + 1))" "takes over all content"
-from_nothing "overlay"
+is "$taken" "5 of 5" "takes over all content"
 
-profile deep features text zeros
+profile deep edges text zeros
 build "three more images"
-like "$taken" "^$((layers + 1)) of " "compress only what is new"
-all=${taken#* of }
-isnt "$all" "$((layers + 1))" "which is something"
+like "$taken" "^5 of " "compress only what is new"
+isnt "$taken" "5 of 5" "which is something"
 from_nothing "images"
 
-profile features zeros
+profile edges zeros
 build "two images less"
-taken_all=${taken% of *}
-is "$taken" "$taken_all of $taken_all" "compress nothing"
+all=${taken% of *}
+is "$taken" "$all of $all" "compress nothing"
 from_nothing "fewer images"
 is "$(du -m out/one/one_1.2.3.raw | cut -f1 | awk '{print ($1 < 1000)}')" 1 "zeros of a layer take no room"
 
@@ -81,28 +79,34 @@ like "$err" "is damaged and is made again" "that is noticed"
 same_file out/one/one_1.2.3.raw want.raw "the bytes are right"
 rm -rf "$cache/root" out
 build "once more"
-is "$taken" "$taken_all of $taken_all" "what was damaged has been made again"
+is "$taken" "$all of $all" "what was damaged has been made again"
 for entry in "$cache"/content/*; do
     size=$(stat -c %s "$entry/record")
     printf X | dd of="$entry/record" bs=1 seek=$((size - 40)) conv=notrunc status=none
 done
 rm -rf "$cache/root" out
 build "every record is damaged"
-like "$taken" '^0 of ' "none is used"
+like "$taken" "^0 of " "none is used"
 same_file out/one/one_1.2.3.raw want.raw "the bytes are right"
 
 # ---- what others see in it -------------------------------------------------------------------------
 rm -rf "$cache/root" out
-profile deep features text
+profile deep edges text
 build "a root of which most is taken over"
 read -r offset size <<<"$(jq -r '.disk.partitions[] | select(.name == "root") | "\(.offset) \(.size)"' out/one/manifest.json)"
 dd if=out/one/one_1.2.3.raw of=root.part bs=1M iflag=skip_bytes,count_bytes skip="$offset" count="$size" conv=sparse status=none
 run_ok "unsquashfs reads every file" unsquashfs -q -n -d read root.part
 mkdir mounted
+# files FOLDER: how they look, and digests of all content.
+files() (
+    cd "$1"
+    find . -printf '%p %y %m %U %G %T@ %l\n' | sort
+    find . -type f -print0 | sort -z | xargs -0 sha256sum
+)
 if [ "$(id -u)" = 0 ]; then
     run_ok "the kernel mounts it" mount -t squashfs -o loop,ro root.part mounted
     on_exit umount "$tmp/mounted"
-    run_ok "and sees the same" diff -r --no-dereference read mounted
+    is "$(files mounted)" "$(files read)" "and sees the same"
 else
     skip "the kernel mounts it" "needs root; CI runs as root"
 fi
