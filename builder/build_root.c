@@ -158,7 +158,7 @@ static int check(const struct job *job, const struct tree *tree, struct err *err
 {
 	const struct tree_node *agent = tree_find(tree, AGENT_PATH);
 
-	if (lint_tree(tree, job->profile, err) < 0)
+	if (lint_tree(tree, job->profile, err) < 0 || build_containers_check(job, tree, err) < 0)
 		return -1;
 	return agent ? elfcheck_program(tree, AGENT_PATH, err) : 0;
 }
@@ -239,6 +239,8 @@ static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		return -1;
 	r = squashfs_write(tree, &options, out.fd, path, on_progress, progress, &result, err);
 	if (r == 0) {
+		log_debug("content of %zu of %zu archives was compressed already", result.reused,
+			  result.segments);
 		progress->bytes = result.size;
 		r = write_record(dir, tree, &result, err);
 	}
