@@ -158,7 +158,7 @@ static int check(const struct job *job, const struct tree *tree, struct err *err
 {
 	const struct tree_node *agent = tree_find(tree, AGENT_PATH);
 
-	if (lint_tree(tree, job->profile, err) < 0)
+	if (lint_tree(tree, job->profile, err) < 0 || build_containers_check(job, tree, err) < 0)
 		return -1;
 	return agent ? elfcheck_program(tree, AGENT_PATH, err) : 0;
 }
@@ -193,10 +193,25 @@ static int write_record(const char *dir, const struct tree *tree,
 	return json_write_file(path, record, true, err);
 }
 
+/* Everything whose content lies in tars: the package layer, then the layers of containers. Returns how many. */
+static size_t list_archives(const struct job *job, struct squashfs_archive **ret)
+{
+	size_t layers = job->containers_open ? job->containers.layer_count : 0;
+	struct squashfs_archive *list = mem_alloc_array(layers + 1, sizeof(*list));
+
+	list[0] = (struct squashfs_archive){job->layer.tar_fd, job->layer.digest};
+	for (size_t i = 0; i < layers; i++)
+		list[i + 1] = (struct squashfs_archive){job->containers.layers[i].tar_fd,
+							job->containers.layers[i].digest};
+	*ret = list;
+	return layers + 1;
+}
+
 static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		      struct log_step *progress, struct err *err)
 {
-	const struct squashfs_archive archives[] = {{job->layer.tar_fd, job->layer.digest}};
+	CLEANUP_FREE struct squashfs_archive *archives = NULL;
+	const size_t archive_count = list_archives(job, &archives);
 	const struct squashfs_store store = build_content(job->cache);
 	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
 	CLEANUP_FREE char *path = path_join(dir, "root.squashfs");
@@ -214,15 +229,18 @@ static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		.salt_len = DIGEST_SIZE,
 		.uuid = job->digests[STEP_ROOT].bytes,
 		.archives = archives,
-		.archive_count = ARRAY_SIZE(archives),
+		.archive_count = archive_count,
 		.store = &store,
 	};
 	int r;
 
-	if (outfile_open(&out, path, err) < 0)
+	/* The cache holds an entry for each. */
+	if (fd_make_room(archive_count, err) < 0 || outfile_open(&out, path, err) < 0)
 		return -1;
 	r = squashfs_write(tree, &options, out.fd, path, on_progress, progress, &result, err);
 	if (r == 0) {
+		log_debug("content of %zu of %zu archives was compressed already", result.reused,
+			  result.segments);
 		progress->bytes = result.size;
 		r = write_record(dir, tree, &result, err);
 	}

@@ -4,8 +4,10 @@
  */
 #include "base/fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,5 +153,37 @@ int fd_size(int fd, const char *name, uint64_t *ret_size, struct err *err)
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, errno, "cannot stat '%s'", name);
 	*ret_size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static size_t count_open(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t count = 0;
+
+	if (!dir)
+		return 64;
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+int fd_make_room(size_t count, struct err *err)
+{
+	rlim_t need = (rlim_t)(count_open() + count + 64);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
+		return 0;
+	if (limit.rlim_max < need) {
+		err_set(err, ERR_OTHER, "cannot open %zu more files at once: the limit is %llu",
+			count, (unsigned long long)limit.rlim_max);
+		return err_hint(err, "raise the hard limit of open files (ulimit -Hn)");
+	}
+	/* Not more than that: some programs that we start walk through all that they may open. */
+	limit.rlim_cur = need;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return err_set(err, ERR_OTHER, "cannot raise the limit of open files");
 	return 0;
 }

@@ -47,6 +47,10 @@ int fd_read_file(const char *path, size_t max, struct str *content, struct err *
 /* Size of the open regular file in bytes. */
 int fd_size(int fd, const char *name, uint64_t *ret_size, struct err *err);
 
+/* Raises the soft limit of open files (RLIMIT_NOFILE) so far that count more can be opened, and some besides. When
+ * the hard limit forbids it, ERR_OTHER with a hint. */
+int fd_make_room(size_t count, struct err *err);
+
 /* A file under construction: written as "<path>.<pid>.<n>.tmp" in the same directory and renamed
  * when it is complete. Files that are not finished are unlinked by outfile_abandon, at exit and on
  * SIGINT/SIGTERM/SIGHUP (see outfile_unlink_all). */

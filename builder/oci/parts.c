@@ -9,10 +9,8 @@
 #include "base/path.h"
 #include "oci/pull.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #define RECORD_MAX ((size_t)64 << 10)
 
@@ -138,39 +136,6 @@ int oci_each(size_t count, unsigned workers, bool *stop,
 	if (crew.failed && err)
 		*err = crew.err;
 	return crew.failed ? -1 : 0;
-}
-
-static size_t count_open(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	size_t count = 0;
-
-	if (!dir)
-		return 64;
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
-
-int oci_need_files(size_t count, struct err *err)
-{
-	rlim_t need = (rlim_t)(count_open() + count + 64);
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
-		return 0;
-	if (limit.rlim_max < need) {
-		err_set(err, ERR_OTHER,
-			"cannot open %zu files of container layers at once: the limit is %llu",
-			count, (unsigned long long)limit.rlim_max);
-		return err_hint(err, "raise the hard limit of open files (ulimit -Hn)");
-	}
-	/* Not more than that: some programs that we start walk through all that they may open. */
-	limit.rlim_cur = need;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return err_set(err, ERR_OTHER, "cannot raise the limit of open files");
-	return 0;
 }
 
 /* True when the cache says so already; that marks it as used, too. Of the target the digest counts: not every

@@ -54,9 +54,6 @@ int oci_each(size_t count, unsigned workers, bool *stop,
 	     int (*work)(size_t index, void *context, struct err *err), void *context,
 	     struct err *err);
 
-/* Makes room for count more open files of this process. ERR_OTHER with a hint when the hard limit is lower. */
-int oci_need_files(size_t count, struct err *err);
-
 /* Remembers in the cache what a reference stands for now. */
 int oci_remember_ref(struct cache *cache, const char *reference,
 		     const struct oci_descriptor *target, struct err *err);

@@ -350,9 +350,9 @@ static int run(struct pull *p, unsigned jobs, struct oci_pulled *ret, struct err
 	char text[96];
 
 	/* The cache holds what it has found: three documents of each image, then the layers. */
-	if (oci_need_files(4 * p->image_count + 64, err) < 0 ||
+	if (fd_make_room(4 * p->image_count + 64, err) < 0 ||
 	    oci_each(p->image_count, DOCUMENT_WORKERS, NULL, get_image, p, err) < 0 ||
-	    oci_need_files(count_layers(p) + 64, err) < 0 || find_layers(p, &ret->layers, err) < 0)
+	    fd_make_room(count_layers(p) + 64, err) < 0 || find_layers(p, &ret->layers, err) < 0)
 		return -1;
 	ret->fetched = p->job_count;
 	if (oci_each(p->job_count, layer_workers(jobs), &p->stop, run_job, p, err) < 0)

@@ -86,7 +86,7 @@ static int open_layers(struct cache *cache, struct oci_set *set, struct err *err
 	if (!json_is_object(layers) || !json_is_object(set->blobs))
 		return err_set(err, ERR_VERIFY, "the description of the containers is damaged");
 	/* Of each layer its tar, and its folder that the cache holds. */
-	if (oci_need_files(2 * json_object_size(layers), err) < 0)
+	if (fd_make_room(2 * json_object_size(layers), err) < 0)
 		return -1;
 	set->layers = mem_alloc_array(json_object_size(layers) + 1, sizeof(*set->layers));
 	json_object_foreach(layers, text,

@@ -288,26 +288,37 @@ static bool get_engines(const json_t *list, struct containers *ret)
 			 sizeof(ret->namespace)));
 }
 
+int containers_parse(const struct agent *agent, const char *text, size_t len,
+		     struct containers *ret, struct err *err)
+{
+	CLEANUP_JSON json_t *list = NULL;
+
+	*ret = (struct containers){0};
+	list = json_parse(text, len, CONTAINERS_LIST, err);
+	if (!list) {
+		if (err)
+			err->code = ERR_VERIFY;
+		return err_wrap(err, "cannot understand the list of containers");
+	}
+	if (json_integer_value(json_object_get(list, "version")) != 1)
+		return err_set(err, ERR_VERIFY,
+			       "'" CONTAINERS_LIST "' has a version that is not known here");
+	if (!get_engines(list, ret) || !get_layers(agent, list, ret) || !get_images(list, ret))
+		return err_set(err, ERR_VERIFY, "'" CONTAINERS_LIST "' is damaged");
+	return 0;
+}
+
 int containers_load(const struct agent *agent, struct containers *ret, struct err *err)
 {
 	CLEANUP_FREE char *path = agent_path(agent, CONTAINERS_LIST);
-	CLEANUP_JSON json_t *list = NULL;
+	CLEANUP(str_free) struct str text = {0};
 
 	*ret = (struct containers){0};
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return 0;
-	list = json_read_file(path, LIST_MAX, err);
-	if (!list) {
-		err_wrap(err, "cannot read the list of containers");
-		if (err)
-			err->code = ERR_VERIFY;
+	if (agent_read(agent, CONTAINERS_LIST, LIST_MAX, &text, err) < 0)
 		return -1;
-	}
-	if (json_integer_value(json_object_get(list, "version")) != 1)
-		return err_set(err, ERR_VERIFY, "'%s' has a version that is not known here", path);
-	if (!get_engines(list, ret) || !get_layers(agent, list, ret) || !get_images(list, ret))
-		return err_set(err, ERR_VERIFY, "'%s' is damaged", path);
-	return 0;
+	return containers_parse(agent, text.data, text.len, ret, err);
 }
 
 void containers_free(struct containers *containers)

@@ -62,6 +62,10 @@ struct containers {
  * Reads no tree. */
 int containers_load(const struct agent *agent, struct containers *ret, struct err *err);
 
+/* The same from len bytes of JSON. */
+int containers_parse(const struct agent *agent, const char *text, size_t len,
+		     struct containers *ret, struct err *err);
+
 /* Frees it; usable with CLEANUP() on a zeroed one. */
 void containers_free(struct containers *containers);
 

@@ -25,7 +25,8 @@ struct archive {
 
 static void put_octal(char *to, size_t size, uint64_t value)
 {
-	snprintf(to, size, "%0*llo", (int)size - 1, (unsigned long long)value);
+	for (size_t i = size - 1; i > 0; i--, value >>= 3)
+		to[i - 1] = (char)('0' + (value & 7));
 }
 
 static int put_header(struct archive *archive, const char *name, uint64_t size, char type,

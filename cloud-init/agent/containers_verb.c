@@ -5,6 +5,7 @@
  */
 #include "agent/containers_parts.h"
 
+#include "agent/containerd.h"
 #include "agent/verbs.h"
 
 #include "base/clock.h"
@@ -30,6 +31,7 @@ struct engine_row {
 
 static const struct engine_row engines[] = {
 	{"docker", containers_docker_write, containers_docker_load},
+	{"containerd", containers_containerd_write, containers_containerd_load},
 };
 
 static json_t *describe_list(const struct strv *list)

@@ -11,6 +11,7 @@
 #include "base/proc.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static size_t entries(void)
@@ -252,4 +253,18 @@ TEST(child_environment_and_folder)
 		 &err);
 	CHECK_STR(output.data, "yes /changed\n/\n");
 	str_free(&output);
+}
+
+TEST(room_for_open_files)
+{
+	struct rlimit limit = {.rlim_cur = 20, .rlim_max = 400};
+	struct err err = {0};
+
+	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	CHECK_OK(fd_make_room(200, &err), &err);
+	for (int i = 0; i < 200; i++)
+		CHECK(open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0);
+	CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	CHECK(limit.rlim_cur < limit.rlim_max);
+	CHECK_ERR(fd_make_room(200, &err), &err, ERR_OTHER, "the limit is 400");
 }

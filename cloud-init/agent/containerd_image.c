@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One image in containerd's store, with the names, labels and references that CRI's PullImage leaves behind, so that
+ * `ctr`, the kubelet's image manager and the garbage collector treat it as any other image.
+ */
+#include "agent/containerd_parts.h"
+#include "agent/containers_parts.h"
+
+#include "base/mem.h"
+#include "base/path.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LABEL_CONTENT "containerd.io/gc.ref.content."
+#define LABEL_SNAPSHOT "containerd.io/gc.ref.snapshot." CONTAINERD_SNAPSHOTTER
+
+/* The object of a blob in meta.db. The file itself is written, too: it is small, and containerd removes it like any
+ * other when nothing refers to it. */
+static struct bolt_bucket *put_blob(struct containerd_store *store,
+				    const struct containers_blob *blob, const struct str *text,
+				    struct err *err)
+{
+	static const char *const path[] = {"content", "blob", NULL};
+	char name[CONTAINERD_DIGEST_SIZE];
+	struct bolt_bucket *blobs = containerd_make(store->meta, store->namespace, path, err);
+	struct bolt_bucket *object = NULL;
+
+	containerd_digest(&blob->digest, name);
+	if (containers_put_file(store->blobs, name + 7, text->data ? text->data : "", text->len,
+				0444, &store->done->written, err) < 0)
+		return NULL;
+	if (blobs)
+		object = bolt_make_bucket(store->meta, blobs, name, err);
+	if (!object ||
+	    containerd_put_number(store->meta, object, "size", blob->size, true, err) < 0 ||
+	    containerd_put_times(store, store->meta, object, false, err) < 0)
+		return NULL;
+	return object;
+}
+
+static int refer(struct containerd_store *store, struct bolt_bucket *object, const char *kind,
+		 const struct digest *digest, struct err *err)
+{
+	char key[64], text[CONTAINERD_DIGEST_SIZE];
+
+	snprintf(key, sizeof(key), LABEL_CONTENT "%s", kind);
+	return containerd_put_label(store->meta, object, key, containerd_digest(digest, text), err);
+}
+
+/* An index refers to each of its manifests by its place among them: later pulls give the same labels. */
+static int put_index(struct containerd_store *store, const struct containers_image *image,
+		     const struct str *text, struct err *err)
+{
+	CLEANUP_JSON json_t *index =
+		json_parse(text->data ? text->data : "", text->len, "index", err);
+	const json_t *manifests = json_object_get(index, "manifests");
+	struct bolt_bucket *object = put_blob(store, &image->target, text, err);
+	char ours[CONTAINERD_DIGEST_SIZE], kind[32];
+
+	if (!index || !object)
+		return -1;
+	containerd_digest(&image->manifest.digest, ours);
+	for (size_t i = 0; i < json_array_size(manifests); i++) {
+		const char *digest = json_member_string(json_array_get(manifests, i), "digest");
+
+		if (!digest || strcmp(digest, ours) != 0)
+			continue;
+		snprintf(kind, sizeof(kind), "m.%zu", i);
+		return refer(store, object, kind, &image->manifest.digest, err);
+	}
+	return err_set(err, ERR_VERIFY, "the index does not name the manifest");
+}
+
+/* Content of an image: index, manifest, configuration. The layers themselves are not there, as after a pull with
+ * discard_unpacked_layers, but are referred to, should somebody fetch them. */
+static int put_content(struct containerd_store *store, const struct containers_image *image,
+		       struct err *err)
+{
+	CLEANUP(str_free) struct str target = {0}, manifest = {0}, config = {0};
+	char chain[CONTAINERD_DIGEST_SIZE], kind[32];
+	bool has_index = memcmp(&image->target.digest, &image->manifest.digest,
+				sizeof(image->target.digest)) != 0;
+	struct bolt_bucket *object;
+
+	if ((has_index && (containers_blob_read(store->agent, &image->target, &target, err) < 0 ||
+			   put_index(store, image, &target, err) < 0)) ||
+	    containers_blob_read(store->agent, &image->manifest, &manifest, err) < 0 ||
+	    containers_blob_read(store->agent, &image->config, &config, err) < 0)
+		return -1;
+	object = put_blob(store, &image->manifest, &manifest, err);
+	if (!object || refer(store, object, "config", &image->config.digest, err) < 0)
+		return -1;
+	for (size_t i = 0; i < image->layer_count; i++) {
+		snprintf(kind, sizeof(kind), "l.%zu", i);
+		if (refer(store, object, kind, &image->blobs[i].digest, err) < 0)
+			return -1;
+	}
+	object = put_blob(store, &image->config, &config, err);
+	if (!object)
+		return -1;
+	if (image->layer_count == 0)
+		return 0;
+	containerd_digest(&image->chains[image->layer_count - 1], chain);
+	return containerd_put_label(store->meta, object, LABEL_SNAPSHOT, chain, err);
+}
+
+/* Fields of a record, whose target is ours or becomes it. */
+static int fill_record(struct containerd_store *store, struct bolt_bucket *record,
+		       const struct containers_blob *target, const char *digest, bool moved,
+		       struct err *err)
+{
+	struct bolt *meta = store->meta;
+	struct bolt_bucket *fields = bolt_make_bucket(meta, record, "target", err);
+
+	if (!fields || bolt_put_text(meta, fields, "digest", digest, err) < 0 ||
+	    bolt_put_text(meta, fields, "mediatype", target->media_type, err) < 0 ||
+	    containerd_put_number(meta, fields, "size", target->size, true, err) < 0)
+		return -1;
+	/* Annotations of the descriptor that was the target before. */
+	if (moved)
+		bolt_delete(meta, record, "annotations", strlen("annotations"));
+	if (containerd_put_label(meta, record, "io.cri-containerd.image", "managed", err) < 0 ||
+	    containerd_put_label(meta, record, "io.cri-containerd.pinned", "pinned", err) < 0)
+		return -1;
+	return containerd_put_times(store, meta, record, moved, err);
+}
+
+/* Writes the record of a name. One that somebody moved to another image stays theirs. */
+static int put_record(struct containerd_store *store, const char *name,
+		      const struct containers_blob *target, struct err *err)
+{
+	char digest[CONTAINERD_DIGEST_SIZE];
+	struct bolt_bucket *images = bolt_make_bucket(store->meta, store->namespace, "images", err);
+	struct bolt_bucket *record = images ? bolt_bucket(images, name) : NULL;
+	CLEANUP_FREE char *has = containerd_get_text(bolt_bucket(record, "target"), "digest");
+	const char *wrote = json_member_string(store->old, name);
+	bool is_id = str_has_prefix(name, "sha256:"), moved;
+
+	if (!images)
+		return -1;
+	containerd_digest(&target->digest, digest);
+	moved = has && strcmp(has, digest) != 0;
+	if (moved && !(wrote && strcmp(wrote, has) == 0)) {
+		/* Another manifest of the same configuration does as well. */
+		if (!is_id)
+			strv_addf(&store->done->missing,
+				  "%s: the machine has another image of that name", name);
+		return 0;
+	}
+	record = bolt_make_bucket(store->meta, images, name, err);
+	if (!record || fill_record(store, record, target, digest, moved, err) < 0)
+		return -1;
+	json_object_set_new(store->ours, name, json_string(digest));
+	return 0;
+}
+
+/* CRI finds an image by tag, by digest, and by its ID. */
+static int put_records(struct containerd_store *store, const struct containers_image *image,
+		       struct err *err)
+{
+	char digest[CONTAINERD_DIGEST_SIZE];
+
+	for (size_t i = 0; i < image->names.count; i++)
+		if (put_record(store, image->names.items[i], &image->target, err) < 0)
+			return -1;
+	containerd_digest(&image->target.digest, digest);
+	for (size_t i = 0; i < image->repositories.count; i++) {
+		CLEANUP_FREE char *name = mem_printf("%s@%s", image->repositories.items[i], digest);
+
+		if (put_record(store, name, &image->target, err) < 0)
+			return -1;
+	}
+	return put_record(store, containerd_digest(&image->config.digest, digest), &image->target,
+			  err);
+}
+
+/* Reads the image's documents, so that nothing of an image is written whose documents are damaged. */
+static int check_documents(struct containerd_store *store, const struct containers_image *image,
+			   struct err *err)
+{
+	CLEANUP(str_free) struct str text = {0};
+
+	if (containers_blob_read(store->agent, &image->target, &text, err) < 0 ||
+	    containers_blob_read(store->agent, &image->manifest, &text, err) < 0)
+		return -1;
+	return containers_blob_read(store->agent, &image->config, &text, err);
+}
+
+int containerd_image_put(struct containerd_store *store, const struct containers_image *image,
+			 struct err *err)
+{
+	char label[DIGEST_HEX_SIZE];
+	struct err why = {0};
+
+	if (check_documents(store, image, &why) < 0) {
+		strv_addf(&store->done->missing, "%s: %s", containers_image_label(image, label),
+			  why.msg);
+		return 0;
+	}
+	if (containerd_overlay_put(store, image, err) < 0 || put_content(store, image, err) < 0 ||
+	    put_records(store, image, err) < 0)
+		return err_wrap(err, "image %s", containers_image_label(image, label));
+	store->done->images++;
+	return 0;
+}
