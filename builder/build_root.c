@@ -239,6 +239,8 @@ static int write_root(struct job *job, const struct tree *tree, const char *dir,
 		return -1;
 	r = squashfs_write(tree, &options, out.fd, path, on_progress, progress, &result, err);
 	if (r == 0) {
+		log_debug("content of %zu of %zu archives was compressed already", result.reused,
+			  result.segments);
 		progress->bytes = result.size;
 		r = write_record(dir, tree, &result, err);
 	}
