@@ -190,8 +190,53 @@ try_engine() { # LABEL
     is "$(field "$app" '{{.Id}}') $(field base:1 '{{.Id}}')" "$id $base_id" "$label: all is as it was"
     run_ok "$label: the container starts again" docker start -a holds
     is "$(in_image built:1 cat /etc/built)" built "$label: what the user built works again"
+    run_status 1 "$label: the agent leaves a store alone that is in use" boot
+    like "$err" 'docker runs' "$label: and says why"
     engine_stop
+
+    other_setup "$label" vfs '{"storage-driver":"vfs"}'
+    [ "$label" = host ] || other_setup "$label" "containerd's store" '{"features":{"containerd-snapshotter":true}}'
 }
+
+# other_setup LABEL WHAT DAEMON-JSON: an engine whose store is not written gets the same images by its API.
+other_setup() {
+    local label="$1, $2" id
+    umount "$root/var/lib/docker" "$root/var/lib/ingot"
+    mount -t tmpfs -o mode=755 tmpfs "$root/var/lib/docker"
+    mount -t tmpfs -o mode=755 tmpfs "$root/var/lib/ingot"
+    echo "$3" >"$root/etc/docker/daemon.json"
+    containers --docker 26.1.5 "$app=$tmp/one,$tmp/two" "base:1=$tmp/one" "mine:1=$tmp/three"
+    run_ok "$label: the agent does not write a store" boot
+    is "$(ls "$root/var/lib/docker")" "" "$label: which stays empty"
+    is "$(cat "$root/run/ingot/containers-load")" docker "$label: but asks for loading"
+    engine_start
+    # The user is there first.
+    printf 'FROM scratch\nCOPY file /\n' >"$root/tmp/build/Dockerfile"
+    env DOCKER_BUILDKIT=0 chroot "$root" /usr/bin/docker build -q -t mine:1 /tmp/build >/dev/null 2>&1
+    id=$(field mine:1 '{{.Id}}')
+    run_ok "$label: the agent loads" load
+    is "$(in_image "$app" cat /etc/old/new) $(in_image base:1 cat /etc/one)" "new one" "$label: and the images run"
+    is "$(field mine:1 '{{.Id}}')" "$id" "$label: a name that the user had given stays"
+    run_ok "$label: loading again" load
+    is "$(jq .engines.docker.written "$root/run/ingot/containers.json")" 0 "$label: has nothing to do"
+    docker tag mine:1 base:1
+    containers --docker 26.1.5 "base:1=$tmp/two" "$app=$tmp/one,$tmp/four"
+    run_ok "$label: loading after an update" load
+    is "$(field base:1 '{{.Id}}')" "$id" "$label: a name that the user moved stays"
+    is "$(in_image "$app" cat /etc/four)" four "$label: the others move on"
+    containers --docker 26.1.5 "other:1=$tmp/one"
+    run_ok "$label: loading when an image is gone" load
+    is "$(docker images -q "$app")" "" "$label: takes it out"
+    # A layer that is damaged in the root must not get in.
+    containers --docker 26.1.5 "bad:1=$tmp/one,$tmp/four"
+    echo evil >"$(find "$root/usr/share/ingot/containers/layers" -name four)"
+    run_status 5 "$label: a damaged layer" load
+    like "$err" "layer '[0-9a-f]*' is damaged|is not what was packed" "$label: is told"
+    is "$(docker images -q bad:1)" "" "$label: and not loaded"
+    engine_stop
+    rm "$root/etc/docker/daemon.json"
+}
+load() { "$agent" containers --load --root="$root"; }
 
 # swarm_service LABEL HOW IMAGE: how long a service takes to run.
 swarm_service() {
