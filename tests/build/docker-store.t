@@ -3,7 +3,7 @@
 # Preloaded containers in real Docker Engines: this machine's and Debian trixie's. What the builder puts into an image
 # is made here by another hand (tests/fake/containers); the agent writes the store, the engine must be happy with it.
 . "${0%/*}/../dockerlib.sh"
-enter_namespaces "$0" 900 trixie
+enter_namespaces "$0" 1200 trixie
 . "${0%/*}/../lib.sh"
 . "$top/tests/containerlib.sh"
 requires dockerd jq python3 ip
