@@ -364,6 +364,7 @@ int tree_import_layer(const struct tree_layer_input *in, int tar_fd, int split_f
 
 	l->im = (struct import){.in = archive_read_new(), .tree = tree, .tar_fd = tar_fd};
 	l->im.origin = mem_arena_strdup(tree->arena, in->origin);
+	l->piece = (const uint8_t *)"";
 	l->im.out = pax_new(tar_fd, l->im.origin);
 	l->split = split_new(split_fd, l->im.origin);
 	l->stream = layer_stream_start(in, err);

@@ -98,6 +98,7 @@ static void make_two(void)
 	layout_finish("one", (json_t *[]){layout_named(layout_image("one", layers, 2, "amd64"),
 						       "example.com/team/one:1"),
 					  NULL});
+	str_free(&layers[1]);
 	layers[1] = layers[2];
 	layout_finish("two", (json_t *[]){layout_image("two", layers, 2, "amd64"), NULL});
 	str_free(&shared);

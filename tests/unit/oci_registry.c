@@ -336,6 +336,7 @@ TEST(the_sinks_error_is_the_answer)
 	start();
 	CHECK_ERR(fetch("good", &taken, &err), &err, ERR_SPACE, "the sink is full");
 	CHECK_STR(err.msg, "the sink is full");
+	str_free(&taken.bytes);
 	CHECK_INT(asked("GET /v2/good/blobs/"), 1);
 }
 
