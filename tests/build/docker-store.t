@@ -3,7 +3,7 @@
 # Preloaded containers in real Docker Engines: this machine's and Debian trixie's. What the builder puts into an image
 # is made here by another hand (tests/fake/containers); the agent writes the store, the engine must be happy with it.
 . "${0%/*}/../dockerlib.sh"
-enter_namespaces "$0" 900 trixie
+enter_namespaces "$0" 1200 trixie
 . "${0%/*}/../lib.sh"
 . "$top/tests/containerlib.sh"
 requires dockerd jq python3 ip
@@ -14,6 +14,7 @@ ip link set lo up
 registry_start plain none
 hub=${registry[plain]}
 app=$hub/team/app:1.4
+far=registry.example.com/far
 
 docker() { engine_docker "$@"; }
 in_image() { docker run --rm --network none "$@"; }
@@ -57,7 +58,7 @@ echo three >"$tmp/three/srv/file"
 echo four >"$tmp/four/etc/four"
 
 try_engine() { # LABEL
-    local label=$1 version id base_id sum seconds start
+    local label=$1 version id base_id sum digest
     engine_root "$label"
     version=$(chroot "$root" /usr/sbin/dockerd --version | sed 's/^Docker version \([^,]*\),.*/\1/')
     note "$label: Docker $version"
@@ -162,6 +163,7 @@ try_engine() { # LABEL
     docker swarm init --advertise-addr 127.0.0.1 >/dev/null
     swarm_service "$label" "tag, offline preferred" "$app"
     docker swarm leave --force >/dev/null
+    cut_off "$label"
     registry_start plain
 
     # ---- an update to a system with other containers ---------------------------------------------------
@@ -190,14 +192,90 @@ try_engine() { # LABEL
     is "$(field "$app" '{{.Id}}') $(field base:1 '{{.Id}}')" "$id $base_id" "$label: all is as it was"
     run_ok "$label: the container starts again" docker start -a holds
     is "$(in_image built:1 cat /etc/built)" built "$label: what the user built works again"
+    run_status 1 "$label: the agent leaves a store alone that is in use" boot
+    like "$err" 'docker runs' "$label: and says why"
     engine_stop
+
+    other_setup "$label" vfs '{"storage-driver":"vfs"}'
+    [ "$label" = host ] || other_setup "$label" "containerd's store" '{"features":{"containerd-snapshotter":true}}'
+}
+
+# other_setup LABEL WHAT DAEMON-JSON: an engine whose store is not written gets the same images by its API.
+other_setup() {
+    local label="$1, $2" id
+    umount "$root/var/lib/docker" "$root/var/lib/ingot"
+    mount -t tmpfs -o mode=755 tmpfs "$root/var/lib/docker"
+    mount -t tmpfs -o mode=755 tmpfs "$root/var/lib/ingot"
+    echo "$3" >"$root/etc/docker/daemon.json"
+    containers --docker 26.1.5 "$app=$tmp/one,$tmp/two" "base:1=$tmp/one" "mine:1=$tmp/three"
+    run_ok "$label: the agent does not write a store" boot
+    is "$(ls "$root/var/lib/docker")" "" "$label: which stays empty"
+    is "$(cat "$root/run/ingot/containers-load")" docker "$label: but asks for loading"
+    engine_start
+    # The user is there first.
+    printf 'FROM scratch\nCOPY file /\n' >"$root/tmp/build/Dockerfile"
+    env DOCKER_BUILDKIT=0 chroot "$root" /usr/bin/docker build -q -t mine:1 /tmp/build >/dev/null 2>&1
+    id=$(field mine:1 '{{.Id}}')
+    run_ok "$label: the agent loads" load
+    is "$(in_image "$app" cat /etc/old/new) $(in_image base:1 cat /etc/one)" "new one" "$label: and the images run"
+    is "$(field mine:1 '{{.Id}}')" "$id" "$label: a name that the user had given stays"
+    run_ok "$label: loading again" load
+    is "$(jq .engines.docker.written "$root/run/ingot/containers.json")" 0 "$label: has nothing to do"
+    docker tag mine:1 base:1
+    containers --docker 26.1.5 "base:1=$tmp/two" "$app=$tmp/one,$tmp/four"
+    run_ok "$label: loading after an update" load
+    is "$(field base:1 '{{.Id}}')" "$id" "$label: a name that the user moved stays"
+    is "$(in_image "$app" cat /etc/four)" four "$label: the others move on"
+    containers --docker 26.1.5 "other:1=$tmp/one"
+    run_ok "$label: loading when an image is gone" load
+    is "$(docker images -q "$app")" "" "$label: takes it out"
+    # A layer that is damaged in the root must not get in.
+    containers --docker 26.1.5 "bad:1=$tmp/one,$tmp/four"
+    echo evil >"$(find "$root/usr/share/ingot/containers/layers" -name four)"
+    run_status 5 "$label: a damaged layer" load
+    like "$err" "layer '[0-9a-f]*' is damaged|is not what was packed" "$label: is told"
+    is "$(docker images -q bad:1)" "" "$label: and not loaded"
+    engine_stop
+    rm "$root/etc/docker/daemon.json"
+}
+load() { "$agent" containers --load --root="$root"; }
+
+# A network that answers nothing at all: a pinned digest needs no pull, so it does not wait for one.
+cut_off() {
+    ip link add far type veth peer name nowhere
+    ip link set nowhere up
+    ip address add 10.9.8.7/24 dev far
+    ip link set far up
+    ip neighbour add 10.9.8.1 lladdr 02:00:00:00:00:01 dev far
+    ip route add default via 10.9.8.1
+    echo "nameserver 10.9.8.1" >"$root/etc/resolv.conf"
+    engine_stop
+    containers --docker "$version" "$far/app:1=$tmp/one" "$app=$tmp/one,$tmp/two" "base:1=$tmp/one" "deep:1=$tmp/one,many:124"
+    run_ok "$1: the agent, on a machine whose network is cut off" boot
+    engine_start
+    docker swarm init --advertise-addr 127.0.0.1 >/dev/null
+    local begin=$SECONDS far_digest
+    far_digest=$(jq -r '.images[0].target.digest' "$root/usr/share/ingot/containers/images.json")
+    swarm_service "$1" "digest, network cut off" "$far/app@$far_digest"
+    if [ $((SECONDS - begin)) -lt 12 ]; then ok "$1: and does not wait for the network"; else not_ok "$1: waits for the network" "$((SECONDS - begin)) s"; fi
+    [ -z "${INGOT_TEST_FULL:-}" ] || swarm_service "$1" "tag, network cut off" "$far/app:1"
+    docker swarm leave --force >/dev/null
+    engine_stop
+    DOCKER_SERVICE_PREFER_OFFLINE_IMAGE=1 engine_start
+    docker swarm init --advertise-addr 127.0.0.1 >/dev/null
+    begin=$SECONDS
+    swarm_service "$1" "tag, network cut off, offline preferred" "$far/app:1"
+    if [ $((SECONDS - begin)) -lt 12 ]; then ok "$1: and does not wait, either"; else not_ok "$1: waits for the network" "$((SECONDS - begin)) s"; fi
+    docker swarm leave --force >/dev/null
+    ip link del far
+    : >"$root/etc/resolv.conf"
 }
 
 # swarm_service LABEL HOW IMAGE: how long a service takes to run.
 swarm_service() {
     local start=$SECONDS name=s$RANDOM
     run_ok "$1: a service by $2 is created" docker service create --detach --name "$name" --no-resolve-image "$3" sleep 1000
-    if wait_for 60 service_runs "$name"; then ok "$1: a service by $2 runs without a registry"; else
+    if wait_for 120 service_runs "$name"; then ok "$1: a service by $2 runs without a registry"; else
         not_ok "$1: a service by $2 runs without a registry" "$(docker service ps --no-trunc "$name" 2>&1)"
     fi
     note "$1: service by $2: $((SECONDS - start)) s"
