@@ -320,7 +320,7 @@ static int take_suites(const struct reader *r, const json_t *root, struct lock *
 	return 0;
 }
 
-/* "oci:" and a path: any text of one line. */
+/* "oci:" and a path: any text of one line without control characters, those of Unicode included. */
 static bool is_local(const json_t *value)
 {
 	const char *text = json_string_value(value);
@@ -329,7 +329,8 @@ static bool is_local(const json_t *value)
 	if (!text || len > LOCAL_MAX || !str_has_prefix(text, "oci:") || !text[4])
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f ||
+		    ((unsigned char)text[i] == 0xc2 && (unsigned char)text[i + 1] < 0xa0))
 			return false;
 	return true;
 }

@@ -272,6 +272,8 @@ TEST(containers_have_their_names)
 	CHECK(json_equal(lock.containers, again.containers));
 	refuse("\"registry.example/x:1\"", "\"oci:\"", "x.lock:18: 'reference' or 'digest'");
 	refuse("\"registry.example/x:1\"", "\"oci:a\\n\"", "x.lock:18: 'reference' or 'digest'");
+	refuse("\"registry.example/x:1\"", "\"oci:\\u009b2J\"",
+	       "x.lock:18: 'reference' or 'digest'");
 	refuse("\"registry.example/x:1\"", "\"file a\"", "x.lock:18: 'reference' or 'digest'");
 	refuse("\"digest\": \"sha256:", "\"digest\": \"sha512:", "x.lock:18:");
 	refuse("    " ROW("registry.example/x:1", SHA), ROW("a:1", SHA) ",\n" ROW("a:1", SHA),

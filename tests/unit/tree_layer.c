@@ -180,11 +180,13 @@ static int write_node(const struct tree_node *node, const char *path, void *cont
 	return 0;
 }
 
+/* The stream comes out of its parts: by a reader of ours, and by that of tar-split itself. */
 static void check_assembled(const struct result *r)
 {
 	CLEANUP_FREE char *assemble =
 		mem_printf("exec %s/tests/layers/assemble split files >digest", top());
 	char want[DIGEST_HEX_SIZE + 1];
+	struct digest digest;
 
 	run("rm -rf files");
 	CHECK_OK(tree_walk(r->tree, write_node, NULL, &err), &err);
@@ -192,6 +194,10 @@ static void check_assembled(const struct result *r)
 	digest_hex(&r->layer.diff_id, want);
 	strcat(want, "\n");
 	CHECK_FILE("digest", want);
+	run("tar-split asm --input split --path files --output assembled 2>assembled.log || "
+	    "{ cat assembled.log >&2; exit 1; }");
+	CHECK_OK(digest_file("assembled", &digest, &err), &err);
+	CHECK_MEM(&digest, &r->layer.diff_id, sizeof(digest));
 }
 
 /* Our own tar has the digest that was said, and says the same as the tree. */
@@ -232,7 +238,8 @@ static void check_good(const char *name, struct source *source, char *fields)
 	check_tree(r.tree, name);
 	/* A link's header changes what it leads to, which our tar has written by then. */
 	check_own_tar(&r, strcmp(name, "hard-attributes") != 0);
-	check_assembled(&r);
+	if (source->piece == SIZE_MAX)
+		check_assembled(&r);
 	release(&r);
 }
 
@@ -272,7 +279,7 @@ static size_t check_fixtures(size_t piece)
 	return count;
 }
 
-TEST_TIMEOUT(every_fixture_gives_its_tree_or_its_refusal, 300)
+TEST_TIMEOUT(every_fixture_gives_its_tree_or_its_refusal, 600)
 {
 	CHECK(check_fixtures(SIZE_MAX) > 110);
 }
