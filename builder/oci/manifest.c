@@ -398,7 +398,7 @@ int oci_config_read(const json_t *config, const struct oci_platform *platform, s
 		    struct digest **ret, struct err *err)
 {
 	CLEANUP_FREE struct digest *list = NULL;
-	size_t have;
+	size_t have = 0;
 
 	if (oci_config_diff_ids(config, &list, &have, err) < 0 ||
 	    check_platform(config, platform, err) < 0)

@@ -233,7 +233,7 @@ static int add_entry(struct layer_import *l, struct err *err)
 
 	if (!raw || layer_clean_path(raw, l->im.path) < 0)
 		return layer_broken(l, "not a path below the root", err);
-	if (check_type(l, err) < 0)
+	if (check_type(l, err) < 0 || layer_raw_until(l, layer_raw_position(l), err) < 0)
 		return -1;
 	/* Neither engine takes attributes for the root of a layer. */
 	if (!*l->im.path)
