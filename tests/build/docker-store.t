@@ -3,7 +3,7 @@
 # Preloaded containers in real Docker Engines: this machine's and Debian trixie's. What the builder puts into an image
 # is made here by another hand (tests/fake/containers); the agent writes the store, the engine must be happy with it.
 . "${0%/*}/../dockerlib.sh"
-enter_namespaces "$0" 900 trixie
+enter_namespaces "$0" 1200 trixie
 . "${0%/*}/../lib.sh"
 . "$top/tests/containerlib.sh"
 requires dockerd jq python3 ip
@@ -14,6 +14,7 @@ ip link set lo up
 registry_start plain none
 hub=${registry[plain]}
 app=$hub/team/app:1.4
+far=registry.example.com/far
 
 docker() { engine_docker "$@"; }
 in_image() { docker run --rm --network none "$@"; }
@@ -57,7 +58,7 @@ echo three >"$tmp/three/srv/file"
 echo four >"$tmp/four/etc/four"
 
 try_engine() { # LABEL
-    local label=$1 version id base_id sum seconds start
+    local label=$1 version id base_id sum digest
     engine_root "$label"
     version=$(chroot "$root" /usr/sbin/dockerd --version | sed 's/^Docker version \([^,]*\),.*/\1/')
     note "$label: Docker $version"
@@ -162,6 +163,7 @@ try_engine() { # LABEL
     docker swarm init --advertise-addr 127.0.0.1 >/dev/null
     swarm_service "$label" "tag, offline preferred" "$app"
     docker swarm leave --force >/dev/null
+    cut_off "$label"
     registry_start plain
 
     # ---- an update to a system with other containers ---------------------------------------------------
@@ -238,11 +240,42 @@ other_setup() {
 }
 load() { "$agent" containers --load --root="$root"; }
 
+# A network that answers nothing at all: a pinned digest needs no pull, so it does not wait for one.
+cut_off() {
+    ip link add far type veth peer name nowhere
+    ip link set nowhere up
+    ip address add 10.9.8.7/24 dev far
+    ip link set far up
+    ip neighbour add 10.9.8.1 lladdr 02:00:00:00:00:01 dev far
+    ip route add default via 10.9.8.1
+    echo "nameserver 10.9.8.1" >"$root/etc/resolv.conf"
+    engine_stop
+    containers --docker "$version" "$far/app:1=$tmp/one" "$app=$tmp/one,$tmp/two" "base:1=$tmp/one" "deep:1=$tmp/one,many:124"
+    run_ok "$1: the agent, on a machine whose network is cut off" boot
+    engine_start
+    docker swarm init --advertise-addr 127.0.0.1 >/dev/null
+    local begin=$SECONDS far_digest
+    far_digest=$(jq -r '.images[0].target.digest' "$root/usr/share/ingot/containers/images.json")
+    swarm_service "$1" "digest, network cut off" "$far/app@$far_digest"
+    if [ $((SECONDS - begin)) -lt 12 ]; then ok "$1: and does not wait for the network"; else not_ok "$1: waits for the network" "$((SECONDS - begin)) s"; fi
+    [ -z "${INGOT_TEST_FULL:-}" ] || swarm_service "$1" "tag, network cut off" "$far/app:1"
+    docker swarm leave --force >/dev/null
+    engine_stop
+    DOCKER_SERVICE_PREFER_OFFLINE_IMAGE=1 engine_start
+    docker swarm init --advertise-addr 127.0.0.1 >/dev/null
+    begin=$SECONDS
+    swarm_service "$1" "tag, network cut off, offline preferred" "$far/app:1"
+    if [ $((SECONDS - begin)) -lt 12 ]; then ok "$1: and does not wait, either"; else not_ok "$1: waits for the network" "$((SECONDS - begin)) s"; fi
+    docker swarm leave --force >/dev/null
+    ip link del far
+    : >"$root/etc/resolv.conf"
+}
+
 # swarm_service LABEL HOW IMAGE: how long a service takes to run.
 swarm_service() {
     local start=$SECONDS name=s$RANDOM
     run_ok "$1: a service by $2 is created" docker service create --detach --name "$name" --no-resolve-image "$3" sleep 1000
-    if wait_for 60 service_runs "$name"; then ok "$1: a service by $2 runs without a registry"; else
+    if wait_for 120 service_runs "$name"; then ok "$1: a service by $2 runs without a registry"; else
         not_ok "$1: a service by $2 runs without a registry" "$(docker service ps --no-trunc "$name" 2>&1)"
     fi
     note "$1: service by $2: $((SECONDS - start)) s"
