@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "layers/imageuse.h"
+#include "oci/reference.h"
 
 #include <string.h>
 
@@ -176,6 +178,62 @@ int build_containers_install(struct job *job, struct tree *tree, struct err *err
 	if (!description)
 		return -1;
 	return oci_set_install(&job->containers, description, job->epoch, tree, err);
+}
+
+/* The form in which images of profiles, units and Compose files are compared. */
+static char *normalise(const char *text, struct err *err)
+{
+	CLEANUP(oci_reference_free) struct oci_reference ref = {0};
+	CLEANUP_FREE char *name = NULL;
+	char hex[DIGEST_HEX_SIZE];
+
+	if (oci_reference_parse(text, &ref, err) < 0)
+		return NULL;
+	if (!ref.has_digest)
+		return oci_reference_text(&ref);
+	name = oci_reference_name(&ref);
+	return mem_printf("%s@sha256:%s", name, digest_hex(&ref.digest, hex));
+}
+
+/* What an engine finds an image by: its name with tag, and its repository with the digest. */
+static void add_names(const struct oci_resolved *r, struct mem_arena *arena,
+		      struct imageuse_image *ret)
+{
+	const char **names = mem_arena_alloc(arena, 3 * sizeof(*names));
+	const struct profile_container *want = r->want;
+	char hex[DIGEST_HEX_SIZE];
+	size_t n = 0;
+
+	if (r->name)
+		names[n++] = r->name;
+	if (r->repository)
+		names[n++] = mem_arena_printf(arena, "%s@sha256:%s", r->repository,
+					      digest_hex(&r->target.digest, hex));
+	names[n] = NULL;
+	ret->text = want->image ? want->image : want->name ? want->name : want->oci;
+	ret->names = names;
+}
+
+int build_containers_check(const struct job *job, const struct tree *tree, struct err *err)
+{
+	CLEANUP_ARENA struct mem_arena *arena = mem_arena_new();
+	CLEANUP(imageuse_list_free) struct imageuse_list uses = {0};
+	const struct profile *p = job->profile;
+	CLEANUP_FREE struct imageuse_image *images =
+		mem_alloc_array(p->containers.image_count, sizeof(*images));
+	const struct imageuse_known known = {
+		.images = images,
+		.image_count = p->containers.image_count,
+		.elsewhere = &p->containers.elsewhere,
+		.engines = &p->containers.engines,
+		.normalise = normalise,
+	};
+
+	for (size_t i = 0; i < p->containers.image_count; i++)
+		add_names(&job->resolved[i], arena, &images[i]);
+	if (imageuse_find(tree, p, &uses, err) < 0)
+		return -1;
+	return imageuse_check(&uses, &known, err);
 }
 
 json_t *build_containers_list(const struct job *job, struct err *err)

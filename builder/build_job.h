@@ -112,6 +112,10 @@ int build_open_containers(struct job *job, struct err *err);
  * Their contents belong to job->containers, which must live as long as the tree. */
 int build_containers_install(struct job *job, struct tree *tree, struct err *err);
 
+/* Compares the images that the finished tree is going to run with those that are preloaded: ERR_LINT for missing
+ * ones. Reads units and Compose files of the tree. */
+int build_containers_check(const struct job *job, const struct tree *tree, struct err *err);
+
 /* The images of the containers step as the agent reads them, empty without containers; NULL on error. Caller
  * decrefs. */
 json_t *build_containers_list(const struct job *job, struct err *err);

@@ -158,7 +158,7 @@ static int check(const struct job *job, const struct tree *tree, struct err *err
 {
 	const struct tree_node *agent = tree_find(tree, AGENT_PATH);
 
-	if (lint_tree(tree, job->profile, err) < 0)
+	if (lint_tree(tree, job->profile, err) < 0 || build_containers_check(job, tree, err) < 0)
 		return -1;
 	return agent ? elfcheck_program(tree, AGENT_PATH, err) : 0;
 }

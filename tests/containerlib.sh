@@ -45,7 +45,9 @@ container_debian() {
     key=$(printf '%s\n' "trixie 1" "$@" | cat - "$top/tests/makeoci" | sha256sum | cut -c1-16)
     folder=$(container_kept "debian-$key")
     if [ ! -e "$folder/image/index.json" ]; then
-        debs=$(container_kept debs)
+        # Those that builds have fetched.
+        debs=$("$INGOT" cache path)/debs/debian-trixie-$(dpkg --print-architecture)
+        mkdir -p "$debs"
         container_bootstrap "$debs" "$folder/base.tar"
         container_bootstrap "$debs" "$folder/all.tar" "$@"
         "$top/tests/makeoci" "$folder/new" tar "layers=$folder/base.tar" compression=gzip level=1 || bail "make a Debian image"
@@ -147,6 +149,19 @@ registry_stop() {
     registry_pid[$1]=""
     kill "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
+}
+
+# registry_slow NAME OF BYTES: the registry OF under the name NAME, at so many bytes a second and connection.
+registry_slow() {
+    local name=$1 folder=$tmp/registry-$1
+    mkdir -p "$folder"
+    "$top/tests/fake/slow" "${registry_port[$2]}" "$3" >"$folder/port" 2>"$folder/log" &
+    registry_pid[$name]=$!
+    registry_mode[$name]=${registry_mode[$2]}
+    on_exit registry_stop "$name"
+    wait_for 20 test -s "$folder/port" || bail "the slow registry does not start: $(tail -1 "$folder/log")"
+    registry_port[$name]=$(cat "$folder/port")
+    registry[$name]=localhost:${registry_port[$name]}
 }
 
 # registry_options NAME SIDE: what skopeo needs to reach it, in the array registry_skopeo; SIDE: src, dest, or nothing

@@ -87,6 +87,23 @@ static void event_locked(const char *name, json_t *members)
 	json_decref(event);
 }
 
+/* Messages name what comes from outside: no control character of it reaches the terminal (but the ends of lines,
+ * which messages of several lines have) and no event is lost by it. */
+static char *printable(const char *text)
+{
+	struct str s = {0};
+
+	while (*text) {
+		size_t len = strcspn(text, "\n\t");
+
+		str_add_utf8(&s, text, len);
+		text += len;
+		if (*text)
+			str_add_bytes(&s, text++, 1);
+	}
+	return str_steal(&s);
+}
+
 void log_event(const char *name, json_t *members)
 {
 	if (!options.json) {
@@ -104,12 +121,14 @@ static void message(const char *level, int needed, const char *color, const char
 static void message(const char *level, int needed, const char *color, const char *prefix,
 		    const char *fmt, va_list ap)
 {
-	char *text = NULL;
+	char *raw = NULL, *text;
 
 	if (options.verbosity < needed && !options.json)
 		return;
-	if (vasprintf(&text, fmt, ap) < 0)
+	if (vasprintf(&raw, fmt, ap) < 0)
 		return;
+	text = printable(raw);
+	free(raw);
 	pthread_mutex_lock(&lock);
 	if (options.json) {
 		event_locked("message", json_pack("{s:s, s:s}", "level", level, "text", text));
@@ -251,14 +270,16 @@ static const char *code_name(int code)
 
 void log_error(const char *prog, const struct err *err)
 {
+	CLEANUP_FREE char *text = printable(err->msg);
+	CLEANUP_FREE char *hint = printable(err->hint);
+
 	pthread_mutex_lock(&lock);
 	erase_locked();
 	if (options.json)
-		event_locked("error",
-			     json_pack("{s:i, s:s, s:s, s:s}", "code", err->code, "kind",
-				       code_name(err->code), "text", err->msg, "hint", err->hint));
-	fprintf(stderr, "%s%s:%s %s\n", RED, prog, PLAIN, err->msg);
-	if (err->hint[0])
-		fprintf(stderr, "%shint:%s %s\n", BOLD, PLAIN, err->hint);
+		event_locked("error", json_pack("{s:i, s:s, s:s, s:s}", "code", err->code, "kind",
+						code_name(err->code), "text", text, "hint", hint));
+	fprintf(stderr, "%s%s:%s %s\n", RED, prog, PLAIN, text);
+	if (*hint)
+		fprintf(stderr, "%shint:%s %s\n", BOLD, PLAIN, hint);
 	pthread_mutex_unlock(&lock);
 }

@@ -4,6 +4,8 @@
  * made of it.
  */
 #include "tree/importparts.h"
+
+#include "base/str.h"
 #include "tree/node.h"
 
 #include <errno.h>
@@ -11,8 +13,12 @@
 
 int import_broken(const struct import *im, const char *path, const char *why, struct err *err)
 {
-	return err_set(err, ERR_VERIFY, "cannot read %s: entry '%.200s': %s", im->origin,
-		       path ? path : "", why);
+	CLEANUP(str_free) struct str name = {0};
+
+	/* One line, whatever it is called. */
+	str_add_utf8(&name, path ? path : "", path ? strnlen(path, 200) : 0);
+	return err_set(err, ERR_VERIFY, "cannot read %s: entry '%s': %s", im->origin,
+		       name.data ? name.data : "", why);
 }
 
 int import_archive_failed(const struct import *im, struct err *err)

@@ -32,15 +32,15 @@ take_layer() {
     copy_layer "$("$INGOT" cache path)" "$cache"
 }
 
-# make_profile NAME [LINE...]: $tmp/NAME.yaml, a child of base.yaml whose image is small and quickly made,
-# with an overlay folder $tmp/overlays/NAME. Its package layer is that of base.yaml.
+# make_profile NAME [LINE...]: $tmp/NAME.yaml, a child of base.yaml (or $profile_base.yaml) whose image is small
+# and quickly made, with an overlay folder $tmp/overlays/NAME. Its package layer is that of its parent.
 make_profile() {
     local name=$1
     shift
     mkdir -p "$tmp/overlays/$name/etc"
     echo "first" >"$tmp/overlays/$name/etc/$name.conf"
     {
-        printf 'extends: [%s]\nname: %s\nversion: 1.2.3\noverlays: [%s]\n' "$top/profiles/base.yaml" "$name" "$name"
+        printf 'extends: [%s]\nname: %s\nversion: 1.2.3\noverlays: [%s]\n' "$top/profiles/${profile_base:-base}.yaml" "$name" "$name"
         printf 'disk: {esp: 256M, align: 1M}\nrootfs: {level: 1}\n'
         [ $# = 0 ] || printf '%s\n' "$@"
     } >"$tmp/$name.yaml"
