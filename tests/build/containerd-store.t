@@ -3,10 +3,29 @@
 # The store that the agent writes for containerd, read by the real one: the host's, and that of Debian trixie. All of it in
 # namespaces of its own. Needs root.
 # shellcheck source=tests/lib.sh
+# Debian trixie's engine: taken out of the cache of packages, or by mmdebstrap; kept for the next run.
+fetch_trixie() {
+    local kept=$1 layer
+    [ ! -e "$kept/complete" ] || return 0
+    for layer in "${INGOT_CACHE:-/var/cache/ingot}"/packages/*/layer.tar; do
+        grep -qs '^f [0-9]* 755 .* containerd-shim-runc-v2 ' "${layer%.tar}.index" || continue
+        rm -rf "$kept/root" && mkdir -p "$kept/root"
+        tar -xf "$layer" -C "$kept/root" --wildcards ./lib ./lib64 './usr/lib64*' './usr/lib/*-linux-gnu/*' \
+            './usr/bin/containerd*' ./usr/bin/ctr './usr/*bin/runc' 2>/dev/null || continue
+        case $(chroot "$kept/root" /usr/bin/containerd --version 2>/dev/null) in
+        *' 1.7.'*) touch "$kept/complete" && return 0 ;;
+        esac
+    done
+    rm -rf "$kept/root" && mkdir -p "$kept"
+    mmdebstrap --quiet --variant=extract --include=containerd,runc,libc6 trixie "$kept/root" >&2 && touch "$kept/complete"
+}
+
 if [ -z "${CONTAINERD_STORE_INSIDE:-}" ]; then
     [ "$(id -u)" = 0 ] || { echo "1..0 # SKIP needs root"; exit 0; }
-    exec unshare --mount --pid --net --ipc --uts --fork --kill-child --mount-proc \
-        env CONTAINERD_STORE_INSIDE=1 "$0" "$@"
+    CONTAINERD_TRIXIE=$(cd "${0%/*}/../.." && pwd)/build/containers/containerd-trixie
+    fetch_trixie "$CONTAINERD_TRIXIE" || { echo "Bail out! cannot get containerd of Debian trixie"; exit 1; }
+    export CONTAINERD_TRIXIE CONTAINERD_STORE_INSIDE=1
+    exec unshare --mount --pid --net --ipc --uts --fork --kill-child --mount-proc "$0" "$@"
 fi
 . "${0%/*}/../lib.sh"
 requires containerd ctr runc skopeo umoci busybox getfattr jq docker-registry
@@ -18,14 +37,23 @@ ip link set lo up
 
 # ---- a machine: /usr/share/ingot/containers, /var/lib/containerd, /var/lib/ingot, /run ---------------------------
 mount --make-rprivate /
-if mountpoint -q /sys/fs/cgroup; then umount -R -l /sys/fs/cgroup; fi
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
+on_exit unmount_all
+unmount_all() {
+    local folder
+    # shellcheck disable=SC2317
+    grep -o " $tmp/[^ ]*\\| $top/build/containers/[^ ]*" /proc/self/mounts | sort -r | while read -r folder; do umount -l "$folder"; done
+}
+mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
-mkdir -p "$tmp"/{share/up,share/work,containers} /run/user
+mkdir -p "$tmp"/{share,containers} /run/user
 mount -t tmpfs tmpfs "$tmp/share"
 mkdir -p "$tmp"/share/{up,work}
 mount -t overlay -o "lowerdir=/usr/share,upperdir=$tmp/share/up,workdir=$tmp/share/work" overlay /usr/share
-mkdir -p /usr/share/ingot/containers /var/lib/containerd /var/lib/ingot /etc/containerd
+mount -t tmpfs tmpfs "$tmp/containers"
+# The machine's own folders are not seen from here, and not made.
+mkdir -p "$tmp"/containers/{up,work}
+mount -t overlay -o "lowerdir=/var/lib,upperdir=$tmp/containers/up,workdir=$tmp/containers/work" overlay /var/lib
+mkdir -p /usr/share/ingot/containers /var/lib/containerd /var/lib/ingot
 
 # root_has FOLDER: this is what the image has now, read-only.
 root_has() {
@@ -37,9 +65,10 @@ root_has() {
 # machine_new NAME: nothing was ever started on it.
 machine_new() {
     local folder
-    for folder in lib/containerd lib/ingot; do
+    for folder in lib/containerd lib/ingot lib/docker; do
         umount "/var/$folder" 2>/dev/null || true
         mkdir -p "$tmp/$1/$folder"
+        mkdir -p "/var/$folder"
         mount --bind "$tmp/$1/$folder" "/var/$folder"
     done
     umount /etc/containerd 2>/dev/null || true
@@ -47,8 +76,9 @@ machine_new() {
     cat >/etc/containerd/config.toml <<EOF
 version = 2
 [debug]
-  level = "debug"
+  level = "trace"
 [plugins."io.containerd.grpc.v1.cri"]
+  restrict_oom_score_adj = true
   sandbox_image = "$images/pause:1"
   [plugins."io.containerd.grpc.v1.cri".cni]
     conf_dir = "/etc/containerd/none"
@@ -56,39 +86,20 @@ EOF
 }
 
 # ---- the two engines ---------------------------------------------------------------------------------------------
-# trixie_root: a tree with containerd of Debian trixie, from the cache of packages or by mmdebstrap.
-trixie_root() {
-    local kept layer
-    kept=$(container_kept containerd-trixie)
-    if [ ! -e "$kept/complete" ]; then
-        rm -rf "$kept/root"
-        mkdir -p "$kept/root"
-        for layer in "${INGOT_CACHE:-/var/cache/ingot}"/packages/*/layer.tar; do
-            grep -qs '/usr/bin/containerd"\|usr/bin/containerd ' "${layer%.tar}.index" || continue
-            tar -xf "$layer" -C "$kept/root" --wildcards ./lib ./lib64 './usr/lib64*' './usr/lib/*-linux-gnu/*' \
-                './usr/bin/containerd*' ./usr/bin/ctr './usr/*bin/runc' 2>/dev/null || continue
-            [ ! -x "$kept/root/usr/bin/containerd" ] || break
-        done
-        if [ ! -x "$kept/root/usr/bin/containerd" ]; then
-            requires mmdebstrap
-            rm -rf "$kept/root"
-            mmdebstrap --quiet --variant=extract --include=containerd,runc,libc6 trixie "$kept/root" || bail "get containerd of trixie"
-        fi
-        touch "$kept/complete"
-    fi
-    echo "$kept/root"
-}
-
-in_engine() { "$@"; } # runs a program of the engine under test
+chroot=(env) # where programs of the engine under test run
 engine_use() {
     local folder
     engine=$1
+    chroot=(env) trixie=""
     [ "$engine" = trixie ] || return 0
-    trixie=$(trixie_root)
+    trixie=$CONTAINERD_TRIXIE/root
     mkdir -p "$trixie"/{proc,sys,dev,run,tmp,etc/containerd,var/lib/containerd,usr/share/ingot/containers,usr/sbin}
     [ -e "$trixie/usr/sbin/runc" ] || ln -s ../bin/runc "$trixie/usr/sbin/runc"
+    : >"$trixie/etc/resolv.conf"
+    cp /etc/hosts /etc/passwd /etc/group "$trixie/etc/"
+    mount --bind "$trixie" "$trixie" # runc wants its root to be a mount
     for folder in proc sys dev; do mount --rbind "/$folder" "$trixie/$folder"; done
-    in_engine() { PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$trixie" "$@"; }
+    chroot=(chroot "$trixie")
 }
 engine_mounts() {
     local folder
@@ -100,15 +111,13 @@ engine_mounts() {
 }
 
 # shellcheck disable=SC2317
-ctr() { timeout 60 env -- PATH="$PATH" bash -c 'exec "$@"' - "${chroot[@]}" ctr -n k8s.io "$@"; }
+ctr() { timeout 60 "${chroot[@]}" ctr -n k8s.io "$@"; }
 cri() { timeout 120 "$top/tests/build/cri" /run/containerd/containerd.sock "$@"; }
 containerd_pid=""
 start() {
     engine_mounts
-    chroot=()
-    [ "$engine" != trixie ] || chroot=(chroot "$trixie")
     : >"$tmp/containerd.log"
-    in_engine containerd >"$tmp/containerd.log" 2>&1 &
+    "${chroot[@]}" containerd >"$tmp/containerd.log" 2>&1 &
     containerd_pid=$!
     for _ in $(seq 100); do
         if [ -S /run/containerd/containerd.sock ] && ctr version >/dev/null 2>&1; then return 0; fi
@@ -141,7 +150,9 @@ told() { jq -r ".engines.containerd.$1" /run/ingot/containers.json; }
 tree() {
     (
         cd "$1"
-        find . -printf '%P %y %m %U %G %l %n\n' | sort
+        find . -printf '%P %y %m %U %G %l\n' | sort
+        # Hard links: each file with the first of its names.
+        find . -type f -printf '%i %P\n' | sort -k 2 | awk '{ i = $1; sub(/^[^ ]* /, ""); if (i in first) print first[i] " = " $0; else first[i] = $0 }'
         find . -type f -print0 | sort -z | xargs -0 -r sha256sum
         find . ! -type l -print0 | sort -z | xargs -0 -r getfattr --absolute-names -h -d -m '^(security|user)\.' 2>/dev/null
     )
@@ -149,16 +160,15 @@ tree() {
 
 # ---- images ------------------------------------------------------------------------------------------------------
 container_image busybox pause cmd='sleep 1000'
-container_image edges edges
+container_image features features
 container_image deep deep layers=40
 container_image bulk bulk size=100000 content=noise seed=bulk
 container_image busybox multi platforms=yes media=docker seed=multi
-layouts=(pause edges deep multi)
+layouts=(pause features deep multi)
 export INGOT INGOT_CACHE=${INGOT_CACHE:-/var/cache/ingot}
-"$top/tests/preload" "$tmp/first" "$tmp/pause=$images/pause:1" "$tmp/edges=$images/edges:2" "$tmp/deep=$images/deep:3" "$tmp/multi=docker.io/library/multi:latest" || bail "lay images out"
+"$top/tests/preload" "$tmp/first" "$tmp/pause=$images/pause:1" "$tmp/features=$images/features:2" "$tmp/deep=$images/deep:3" "$tmp/multi=docker.io/library/multi:latest" || bail "lay images out"
 cp -a "$tmp/first.cache" "$tmp/second.cache"
 "$top/tests/preload" "$tmp/second" "$tmp/pause=$images/pause:1" "$tmp/bulk=$images/bulk:5" || bail "lay other images out"
-layer_count=$(find "$tmp/first/layers" -mindepth 1 -maxdepth 1 | wc -l)
 for layout in "${layouts[@]}"; do
     skopeo copy -q "oci:$tmp/$layout" "oci:$tmp/flat:$layout" || bail "copy $layout"
     umoci --log=error unpack --image "$tmp/flat:$layout" "$tmp/unpacked-$layout" >/dev/null || bail "unpack $layout"
@@ -167,7 +177,7 @@ done
 reference() {
     case $1 in
     pause) echo "$images/pause:1" ;;
-    edges) echo "$images/edges:2" ;;
+    features) echo "$images/features:2" ;;
     deep) echo "$images/deep:3" ;;
     multi) echo "docker.io/library/multi:latest" ;;
     esac
@@ -194,20 +204,20 @@ suite() {
     like "$out" "^$id\$" "$engine: an image by its ID"
     like "$out" "^$images/pause@$(container_digest "$tmp/pause")\$" "$engine: an image by its digest"
     run_ok "$engine: images are checked" ctr images check
-    is "$(grep -c 'incomplete (2/.*true' <<<"$out")" "$(grep -vc '^REF' <<<"$out")" "$engine: unpacked, all of them, and only layers are not content"
+    is "$(grep -c 'incomplete (1/.*true *$' <<<"$out")" "$(grep -vc '^REF' <<<"$out")" "$engine: unpacked, all of them, and only layers are not content"
     collected || not_ok "$engine: the collector ran"
     run_ok "$engine: after the collector ran" ctr images check
     is "$(grep -c 'true *$' <<<"$out")" 12 "$engine: all images are still there"
-    is "$(snapshots)" "$(jq '[.images[].layers | length] | add' "$tmp/first/images.json" | cat)" "$engine: and their snapshots" || true
+    is "$(snapshots)" "$(jq '[.images[].layers as $l | range(1; ($l | length) + 1) | $l[:.]] | unique | length' "$tmp/first/images.json")" "$engine: and their snapshots"
 
     for layout in "${layouts[@]}"; do
         ref=$(reference "$layout")
         mkdir -p "$tmp/mounted"
         run_ok "$engine: $layout is mounted" ctr images mount "$ref" "$tmp/mounted"
-        tree "$tmp/mounted" >"$tmp/$layout.got" || true
+        tree "$trixie$tmp/mounted" >"$tmp/$layout.got" || true
         is "$(diff "$tmp/$layout.want" "$tmp/$layout.got" | head -n 20)" "" "$engine: $layout is what umoci unpacks"
         ctr images unmount --rm "$tmp/mounted" >/dev/null || not_ok "$engine: $layout is unmounted"
-        run_ok "$engine: $layout runs, and writes" ctr run --rm --cgroup "" "$ref" "run-$layout" /bin/sh -c 'echo hello >/new && rm -rf /etc && ls /'
+        run_ok "$engine: $layout runs, and writes" ctr run --rm "$ref" "run-$layout" /bin/sh -c 'echo hello >/new && rm -rf /etc && ls /'
         like "$out" '^new$' "$engine: $layout wrote"
     done
     tree "$tmp/first" >"$tmp/first.after"
@@ -227,28 +237,35 @@ cri_suite() {
     # CRI reports pinned images from 1.7 on.
     pinned=$([ "$engine" = trixie ] && echo 4 || echo 0)
     is "$(jq -rs 'map(select(.pinned)) | length' <<<"$out")" "$pinned" "$engine: $pinned of them pinned"
-    run_ok "$engine: CRI finds an image by tag" cri status "$images/edges:2"
+    run_ok "$engine: CRI finds an image by tag" cri status "$images/features:2"
     run_ok "$engine: by ID" cri status "$(jq -r .id <<<"$out")"
     run_ok "$engine: by digest" cri status "$(jq -r '.digests[0]' <<<"$out")"
     run_ok "$engine: a pod runs, sandbox and container from preloaded images" cri pod "pod-$engine" "$images/deep:3" sh -c 'echo out; touch /written; ls /deep | wc -l'
     like "$out" '^out$' "$engine: its command runs"
 }
 
+# user_image BASE FOLDER NAME: an image on top of one of ours, in the registry.
+user_image() {
+    skopeo copy -q "oci:$tmp/$1" "oci:$tmp/$2:latest"
+    umoci --log=error unpack --image "$tmp/$2:latest" "$tmp/$2.d" >/dev/null
+    echo mine >"$tmp/$2.d/rootfs/mine"
+    umoci --log=error repack --image "$tmp/$2:latest" "$tmp/$2.d" || bail "make an image on top of ours"
+    skopeo copy -q --dest-tls-verify=false "oci:$tmp/$2:latest" "docker://$3" || bail "push it"
+}
+
 # The user pulls an image that stands on layers of ours.
 user_suite() {
     local before
     registry_start plain none
-    skopeo copy -q "oci:$tmp/deep" "oci:$tmp/mine:latest"
-    umoci --log=error unpack --image "$tmp/mine:latest" "$tmp/mine-$engine" >/dev/null
-    echo mine >"$tmp/mine-$engine/rootfs/mine"
-    umoci --log=error repack --image "$tmp/mine:latest" "$tmp/mine-$engine" || bail "make an image on top of ours"
-    skopeo copy -q --dest-tls-verify=false "oci:$tmp/mine:latest" "docker://${registry[plain]}/user/mine:1" || bail "push it"
-    user=${registry[plain]}/user/mine:1
+    user=${registry[plain]}/user/mine:1 pulled=${registry[plain]}/user/pulled:1
+    user_image deep "mine-$engine" "$user"
+    user_image features "pulled-$engine" "$pulled"
     before=$(snapshots)
     run_ok "$engine: the user pulls an image on top of ours" ctr images pull --plain-http "$user"
     is "$(snapshots)" $((before + 1)) "$engine: only its own layer is unpacked"
-    run_ok "$engine: it runs" ctr run --rm --cgroup "" "$user" mine /bin/cat /mine
+    run_ok "$engine: it runs" ctr run --rm "$user" mine /bin/cat /mine
     is "$out" mine "$engine: with its own file"
+    run_ok "$engine: the kubelet pulls another" cri pull "$pulled"
     run_ok "$engine: the user tags one of ours" ctr images tag "$images/pause:1" example.com/tagged:1
     stop
     before=$(databases)
@@ -257,38 +274,106 @@ user_suite() {
     is "$(databases)" "$before" "$engine: the databases are the user's, untouched"
 
     start
-    run_ok "$engine: an image of ours is removed" ctr images rm --sync "$images/edges:2" "$images/edges@$(container_digest "$tmp/edges")" "$(jq -r .config.digest "$tmp/edges/blobs/$(container_digest "$tmp/edges" | tr : /)")"
+    run_ok "$engine: an image of ours is removed" ctr images rm --sync "$images/features:2" "$images/features@$(container_digest "$tmp/features")" "$(jq -r .config.digest "$tmp/features/blobs/$(container_digest "$tmp/features" | tr : /)")"
     tree "$tmp/first" >"$tmp/first.after"
     is "$(diff "$tmp/first.before" "$tmp/first.after")" "" "$engine: its layers stay in the root"
     like "$(ctr snapshots ls | wc -l)" '^[0-9]+$' "$engine: snapshots are listed"
     stop
     run_ok "$engine: the next boot" "$agent" containers
     start
-    run_ok "$engine: brings it back" ctr run --rm --cgroup "" "$images/edges:2" back /bin/true
+    run_ok "$engine: brings it back" ctr run --rm "$images/features:2" back /bin/true
+    run_ok "$engine: a container of the user's image" ctr run -d "$user" left /bin/sleep 1000
+    ctr tasks kill -s KILL left || not_ok "$engine: it ends"
     stop
 }
 
 # A new image of the machine: pause stays, bulk is new, the others are gone; and with deep what the user's stands on.
 update_suite() {
     root_has "$tmp/second"
-    start
-    ctr run -d --cgroup "" "$user" left /bin/sleep 1000 || not_ok "$engine: a container of the user runs" # its layers are gone already: it cannot
-    stop
     run_ok "$engine: the agent after an update" "$agent" containers
     is "$(told 'images')" 2 "$engine: has the new images"
     like "$(told 'removed[]')" "^$images/deep:3\$" "$engine: an old one is gone"
-    like "$(told 'missing[]')" "^$user: " "$engine: what stood on it is told"
+    like "$(told 'missing[]')" "^$pulled: " "$engine: what stood on it is told"
+    is "$(told 'missing | length')" 2 "$engine: also by digest, and no other"
     start
     collected || not_ok "$engine: the collector ran"
     run_ok "$engine: images after the update" ctr images ls -q
-    is "$(grep -v '@\|^sha256:' <<<"$out" | sort | tr '\n' ' ')" "example.com/tagged:1 $images/bulk:5 $images/pause:1 " "$engine: the new ones, and the user's tag"
-    run_ok "$engine: the new one runs" ctr run --rm --cgroup "" "$images/bulk:5" bulk /bin/true
+    is "$(grep -v '@\|^sha256:' <<<"$out" | sort | tr '\n' ' ')" "example.com/tagged:1 $user $images/bulk:5 $images/pause:1 " "$engine: the new ones, the user's tag, and the user's image that is complete"
+    run_ok "$engine: the new one runs" ctr run --rm "$images/bulk:5" bulk /bin/true
+    run_ok "$engine: CRI unpacks the complete one anew" cri pod "again-$engine" "$user" cat /mine
+    is "$out" mine "$engine: and runs it"
+    run_ok "$engine: the kubelet pulls the other one again" cri pull "$pulled"
+    run_ok "$engine: and it runs" cri pod "pulled-$engine" "$pulled" cat /mine
+    run_ok "$engine: the dead container is removed" ctr containers rm left
+    run_ok "$engine: the collector runs" ctr images rm --sync example.com/tagged:1
     is "$(find -L /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots -maxdepth 2 -name fs -type l)" "" "$engine: no snapshot leads nowhere"
-    run_ok "$engine: the user pulls the lost image again" ctr images pull --plain-http "$user"
-    run_ok "$engine: and it runs" ctr run --rm --cgroup "" "$user" again /bin/cat /mine
     registry_stop plain
 }
 
-suite host
-suite trixie
+# What a crash, a power cut or an administrator leaves.
+repair_suite() {
+    local store=/var/lib/containerd meta overlay count damaged
+    engine_use host
+    meta=$store/io.containerd.metadata.v1.bolt/meta.db overlay=$store/io.containerd.snapshotter.v1.overlayfs
+    root_has "$tmp/first"
+    machine_new repair
+    run_ok "repair: a store" "$agent" containers
+    count=$(snapshots)
+    rm "$meta"
+    run_ok "repair: the agent was killed between the two databases" "$agent" containers
+    is "$(snapshots)" "$count" "repair: it goes on where it was"
+    rm -r "$overlay"/snapshots/[1-5]
+    ln -sfn /usr/share/ingot/containers/layers/none "$overlay/snapshots/6/fs"
+    for damaged in "$store"/io.containerd.content.v1.content/blobs/sha256/*; do : >"$damaged"; done
+    run_ok "repair: files are lost" "$agent" containers
+    start
+    run_ok "repair: images are checked" ctr images check
+    is "$(grep -c 'true *$' <<<"$out")" 12 "repair: all are there"
+    run_ok "repair: one runs" ctr run --rm "$images/deep:3" one /bin/true
+    before=$(databases)
+    run_status 1 "repair: the agent while containerd runs" "$agent" containers
+    like "$err" 'containerd runs' "repair: says that it does"
+    is "$(databases)" "$before" "repair: and writes nothing"
+    stop
+    for damaged in meta overlay; do
+        [ "$damaged" = meta ] || meta=$overlay/metadata.db
+        cp "$meta" "$tmp/whole.db"
+        printf 'no database at all' | dd of="$meta" conv=notrunc bs=4096 seek=3 status=none
+        dd if=/dev/zero of="$meta" conv=notrunc bs=4096 count=2 status=none
+        before=$(databases)
+        run_ok "repair: a damaged database ($damaged)" "$agent" containers
+        is "$(told fallback)" true "repair: is for others to repair"
+        is "$(databases)" "$before" "repair: and is not touched"
+        cp "$tmp/whole.db" "$meta"
+    done
+}
+
+# A containerd that keeps its images in another way gets them when it runs.
+fallback_suite() {
+    engine_use host
+    root_has "$tmp/first"
+    machine_new fallback
+    cat >>/etc/containerd/config.toml <<EOF
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "native"
+EOF
+    run_ok "fallback: another snapshotter" "$agent" containers
+    is "$(told fallback)" true "fallback: images are to be loaded"
+    like "$(told why)" "sets snapshotter to 'native'" "fallback: and why"
+    is "$(find /var/lib/containerd -mindepth 1)" "" "fallback: nothing is written"
+    start
+    run_ok "fallback: they are" "$agent" containers --load
+    is "$(told 'images, .engines.containerd.written')" $'4\n4' "fallback: all of them"
+    run_ok "fallback: one runs" ctr run --rm "$images/features:2" one /bin/true
+    like "$(ctr images ls)" "^$images/deep:3 .*io.cri-containerd.pinned=pinned" "fallback: they are pinned"
+    run_ok "fallback: once more" "$agent" containers --load
+    is "$(told 'images, .engines.containerd.written')" $'4\n0' "fallback: and nothing was to be loaded"
+    stop
+}
+
+case ${1:-all} in
+all) suite host && suite trixie && repair_suite && fallback_suite ;;
+host | trixie) suite "$1" ;;
+*) "$1_suite" ;;
+esac
 tap_done=1
