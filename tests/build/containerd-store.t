@@ -86,20 +86,20 @@ EOF
 }
 
 # ---- the two engines ---------------------------------------------------------------------------------------------
-chroot=(env) # where programs of the engine under test run
+enter=(env) view="" # how programs of the engine under test run, and where its mounts are seen
 engine_use() {
     local folder
     engine=$1
-    chroot=(env) trixie=""
+    enter=(env) view=""
     [ "$engine" = trixie ] || return 0
     trixie=$CONTAINERD_TRIXIE/root
     mkdir -p "$trixie"/{proc,sys,dev,run,tmp,etc/containerd,var/lib/containerd,usr/share/ingot/containers,usr/sbin}
     [ -e "$trixie/usr/sbin/runc" ] || ln -s ../bin/runc "$trixie/usr/sbin/runc"
     : >"$trixie/etc/resolv.conf"
     cp /etc/hosts /etc/passwd /etc/group "$trixie/etc/"
-    mount --bind "$trixie" "$trixie" # runc wants its root to be a mount
+    mount --bind "$trixie" "$trixie"
     for folder in proc sys dev; do mount --rbind "/$folder" "$trixie/$folder"; done
-    chroot=(chroot "$trixie")
+    mkdir -p "$trixie/outside"
 }
 engine_mounts() {
     local folder
@@ -111,14 +111,23 @@ engine_mounts() {
 }
 
 # shellcheck disable=SC2317
-ctr() { timeout 60 "${chroot[@]}" ctr -n k8s.io "$@"; }
+ctr() { timeout 60 "${enter[@]}" ctr -n k8s.io "$@"; }
 cri() { timeout 120 "$top/tests/build/cri" /run/containerd/containerd.sock "$@"; }
 containerd_pid=""
 start() {
     engine_mounts
     : >"$tmp/containerd.log"
-    "${chroot[@]}" containerd >"$tmp/containerd.log" 2>&1 &
-    containerd_pid=$!
+    if [ "$engine" = trixie ]; then
+        # A root of its own, not chroot: runc enters namespaces, whose root that must be.
+        unshare --mount --propagation private sh -c 'cd "$1" && pivot_root . outside && cd / && exec containerd' \
+            - "$trixie" >"$tmp/containerd.log" 2>&1 &
+        containerd_pid=$!
+        enter=(nsenter "--mount=/proc/$containerd_pid/ns/mnt" --wd=/)
+        view=/proc/$containerd_pid/root
+    else
+        containerd >"$tmp/containerd.log" 2>&1 &
+        containerd_pid=$!
+    fi
     for _ in $(seq 100); do
         if [ -S /run/containerd/containerd.sock ] && ctr version >/dev/null 2>&1; then return 0; fi
         kill -0 "$containerd_pid" 2>/dev/null || break
@@ -214,7 +223,7 @@ suite() {
         ref=$(reference "$layout")
         mkdir -p "$tmp/mounted"
         run_ok "$engine: $layout is mounted" ctr images mount "$ref" "$tmp/mounted"
-        tree "$trixie$tmp/mounted" >"$tmp/$layout.got" || true
+        tree "$view$tmp/mounted" >"$tmp/$layout.got" || true
         is "$(diff "$tmp/$layout.want" "$tmp/$layout.got" | head -n 20)" "" "$engine: $layout is what umoci unpacks"
         ctr images unmount --rm "$tmp/mounted" >/dev/null || not_ok "$engine: $layout is unmounted"
         run_ok "$engine: $layout runs, and writes" ctr run --rm "$ref" "run-$layout" /bin/sh -c 'echo hello >/new && rm -rf /etc && ls /'
