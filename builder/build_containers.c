@@ -5,6 +5,7 @@
  */
 #include "build_job.h"
 
+#include "attest/containers.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "layers/imageuse.h"
@@ -13,7 +14,6 @@
 #include <string.h>
 
 #define IMAGES "images.json"
-#define IMAGES_MAX ((size_t)64 << 20)
 #define DAEMON_JSON "/etc/docker/daemon.json"
 #define DAEMON_JSON_MAX ((size_t)1 << 20)
 
@@ -240,18 +240,10 @@ json_t *build_containers_list(const struct job *job, struct err *err)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_JSON json_t *description = NULL;
-	json_t *images;
 
 	if (!build_has_containers(job))
 		return json_array();
 	path = path_join(job->dirs[STEP_CONTAINERS], IMAGES);
-	description = json_read_file(path, IMAGES_MAX, err);
-	if (!description)
-		return NULL;
-	images = json_object_get(description, "images");
-	if (!json_is_array(images)) {
-		err_set(err, ERR_VERIFY, "'%s' is damaged", path);
-		return NULL;
-	}
-	return json_incref(images);
+	description = json_read_file(path, CONTAINERS_BYTES_MAX, err);
+	return description ? containers_read(description, path, err) : NULL;
 }

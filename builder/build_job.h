@@ -116,7 +116,7 @@ int build_containers_install(struct job *job, struct tree *tree, struct err *err
  * ones. Reads units and Compose files of the tree. */
 int build_containers_check(const struct job *job, const struct tree *tree, struct err *err);
 
-/* The images of the containers step as the agent reads them, empty without containers; NULL on error. Caller
+/* The images of the containers step as containers_read has them, empty without containers; NULL on error. Caller
  * decrefs. */
 json_t *build_containers_list(const struct job *job, struct err *err);
 

@@ -100,6 +100,23 @@ int build_lock_open(struct job *job, struct err *err)
 	return 0;
 }
 
+/* What the lock has besides would be in no image; what it lacks was refused when images were resolved. */
+static int check_containers(const struct job *job, struct err *err)
+{
+	struct lock now = {.containers = oci_resolved_lock(job->resolved,
+							   job->profile->containers.image_count)};
+	CLEANUP_JSON json_t *changes = lock_compare_containers(&job->lock, &now);
+	CLEANUP(str_free) struct str text = {0};
+
+	lock_free(&now);
+	if (json_array_size(changes) == 0)
+		return 0;
+	lock_describe_containers(changes, EXPLAIN_MAX, &text);
+	err_set(err, ERR_VERIFY, "the container images of '%s' are not as lock '%s' says:%s",
+		job->profile->name, job->lock_file, text.data);
+	return hint(job, err);
+}
+
 int build_lock_check(struct job *job, struct err *err)
 {
 	CLEANUP_JSON json_t *changes = NULL;
@@ -108,7 +125,7 @@ int build_lock_check(struct job *job, struct err *err)
 
 	if (!job->has_lock)
 		return 0;
-	if (build_open_layer(job, err) < 0)
+	if (check_containers(job, err) < 0 || build_open_layer(job, err) < 0)
 		return -1;
 	now.packages = job->layer.packages;
 	now.build_packages = job->layer.build_packages;

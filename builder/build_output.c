@@ -232,8 +232,10 @@ static json_t *make_manifest(struct job *job, const struct disk *disk,
 		.artifacts = artifacts,
 		.artifact_count = count,
 	};
-	json_t *json;
+	CLEANUP_JSON json_t *containers = build_containers_list(job, err);
+	json_t *json = NULL;
 
+	manifest.containers = containers;
 	profile_digest(job, &manifest.profile);
 	for (size_t i = 0; i < STEP_COUNT; i++)
 		if (build_steps[i].wanted == NULL || build_steps[i].wanted(job))
@@ -247,7 +249,8 @@ static json_t *make_manifest(struct job *job, const struct disk *disk,
 			.bytes = results[i].size,
 			.digest = results[i].digest,
 		};
-	json = manifest_json(&manifest, err);
+	if (containers)
+		json = manifest_json(&manifest, err);
 	free((void *)manifest.packages);
 	if (json)
 		add_profile(job, json);

@@ -97,7 +97,25 @@ static int take_digest(const json_t *manifest, const char *key, struct digest *r
 	return digest_parse(hex, ret, err);
 }
 
-/* Container images, in both SBOMs and among the inputs of the provenance. */
+static struct sbom_container container_of(const json_t *image, const char *name,
+					  struct mem_arena *arena)
+{
+	const json_t *layers = json_object_get(image, "layers");
+	const char **list = mem_arena_alloc(arena, (json_array_size(layers) + 1) * sizeof(char *));
+
+	for (size_t i = 0; i < json_array_size(layers); i++)
+		list[i] = mem_arena_strdup(arena, json_string_value(json_array_get(layers, i)));
+	return (struct sbom_container){
+		.reference = mem_arena_strdup(arena, name),
+		.digest = mem_arena_strdup(arena, json_member_string(image, "manifest")),
+		.config = mem_arena_strdup(arena, json_member_string(image, "image")),
+		.layers = list,
+		.layer_count = json_array_size(layers),
+		.size = (uint64_t)json_integer_value(json_object_get(image, "bytes")),
+	};
+}
+
+/* Container images, in both SBOMs: each by all its names. */
 static int add_containers(const struct job *job, struct mem_arena *arena, struct sbom *sbom,
 			  struct err *err)
 {
@@ -113,16 +131,13 @@ static int add_containers(const struct job *job, struct mem_arena *arena, struct
 	for (size_t i = 0; i < json_array_size(images); i++) {
 		const json_t *image = json_array_get(images, i);
 		const json_t *names = json_object_get(image, "names");
-		const char *digest =
-			json_member_string(json_object_get(image, "manifest"), "digest");
 
-		if (json_array_size(names) == 0)
-			names = json_object_get(image, "repositories");
 		for (size_t k = 0; k < json_array_size(names); k++)
-			list[count++] = (struct sbom_container){
-				mem_arena_strdup(arena,
-						 json_string_value(json_array_get(names, k))),
-				mem_arena_strdup(arena, digest ? digest : "")};
+			list[count++] = container_of(
+				image, json_string_value(json_array_get(names, k)), arena);
+		if (json_array_size(names) == 0)
+			list[count++] =
+				container_of(image, json_member_string(image, "reference"), arena);
 	}
 	sbom->containers = list;
 	sbom->container_count = count;

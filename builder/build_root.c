@@ -234,11 +234,12 @@ static int write_root(struct job *job, const struct tree *tree, const char *dir,
 	};
 	int r;
 
-	/* The cache holds an entry for each. */
-	if (fd_make_room(archive_count, err) < 0 || outfile_open(&out, path, err) < 0)
+	if (outfile_open(&out, path, err) < 0)
 		return -1;
 	r = squashfs_write(tree, &options, out.fd, path, on_progress, progress, &result, err);
 	if (r == 0) {
+		log_debug("content of %zu of %zu archives was compressed already", result.reused,
+			  result.segments);
 		progress->bytes = result.size;
 		r = write_record(dir, tree, &result, err);
 	}

@@ -39,7 +39,7 @@ tap_end() {
     set +e
     for ((i = ${#tap_cleanup[@]} - 1; i >= 0; i--)); do eval "${tap_cleanup[i]}"; done
     cd /
-    if [ -n "${TAP_KEEP:-}" ]; then note "kept $tmp"; else rm -rf "$tmp"; fi
+    if [ -n "${TAP_KEEP:-}" ]; then note "kept $tmp"; else rm -rf --one-file-system "$tmp"; fi
     if [ -z "$tap_done" ] && [ "$status" != 0 ]; then
         note "ended early with status $status"
         # No plan: prove takes that for a failure too.

@@ -20,6 +20,10 @@
 static const char testimage_osrel[] =
 	"PRETTY_NAME=\"Debian \\\"trixie\\\"\"\n# comment\nIMAGE_ID=demo\n"
 	"IMAGE_VERSION='1.0'\nBAD LINE\n";
+
+/* Of everything about the container image docker.io/team/app:1 in it. */
+#define TESTIMAGE_DIGEST "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
 struct testimage {
 	uint64_t align; /* given: the size of the disk is a multiple of it; 0: 1 MiB */
 	char hash_hex[DIGEST_HEX_SIZE];
@@ -32,6 +36,14 @@ struct testimage {
 /* A squashfs with two packages; its fd, for the region. */
 static int testimage_root(uint64_t *ret_size)
 {
+	static const char containers[] =
+		"{\"version\": 1, \"images\": [{\"names\": [\"docker.io/team/app:1\"],"
+		"\"repositories\": [\"docker.io/team/app\"],"
+		"\"target\": {\"digest\": \"sha256:" TESTIMAGE_DIGEST "\"},"
+		"\"manifest\": {\"digest\": \"sha256:" TESTIMAGE_DIGEST "\"},"
+		"\"config\": {\"digest\": \"sha256:" TESTIMAGE_DIGEST "\"},"
+		"\"layers\": [\"sha256:" TESTIMAGE_DIGEST "\"]}],"
+		"\"layers\": {\"sha256:" TESTIMAGE_DIGEST "\": {\"size\": 42}}}\n";
 	static const char status[] = "Package: bash\nStatus: install ok installed\n\n"
 				     "Package: gone\nStatus: deinstall ok config-files\n\n"
 				     "Package: docker.io\nStatus: hold ok installed\n";
@@ -39,9 +51,11 @@ static int testimage_root(uint64_t *ret_size)
 	struct err err = {0};
 	int fd;
 
-	CHECK_OK(RUN(NULL, &err, "mkdir", "-p", "root/usr/lib/sysimage/dpkg", "root/var/lib"),
+	CHECK_OK(RUN(NULL, &err, "mkdir", "-p", "root/usr/lib/sysimage/dpkg", "root/var/lib",
+		     "root/usr/share/ingot/containers"),
 		 &err);
 	tap_spew("root/usr/lib/sysimage/dpkg/status", status, strlen(status));
+	tap_spew("root/usr/share/ingot/containers/images.json", containers, strlen(containers));
 	CHECK_INT(symlink("../../usr/lib/sysimage/dpkg", "root/var/lib/dpkg"), 0);
 	fill_random(noise, sizeof(noise), 5);
 	tap_spew("root/noise", noise, sizeof(noise));

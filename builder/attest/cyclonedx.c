@@ -123,6 +123,11 @@ static json_t *container_json(const struct sbom_index *x, size_t i)
 	json_object_set_new(
 		c, "hashes",
 		json_pack("[o]", hash("SHA-256", container->digest + strlen("sha256:"))));
+	add_property(c, "ingot:oci:config", container->config);
+	for (size_t k = 0; k < container->layer_count; k++)
+		add_property(c, "ingot:oci:layer", container->layers[k]);
+	if (container->size)
+		add_size(c, container->size);
 	return c;
 }
 

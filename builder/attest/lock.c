@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing and comparing locks.
+ * Writing locks.
  */
 #include "attest/lock.h"
 
 #include "attest/lock_parts.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "layers/pins.h"
 
 #include <string.h>
 
@@ -86,14 +85,6 @@ void lock_text(const struct lock *lock, struct str *text)
 	write_rows("containers", lock->containers, lock_container_names, LOCK_CONTAINER_COUNT, "",
 		   text);
 	str_add(text, "}\n");
-}
-
-json_t *lock_compare(const struct lock *before, const struct lock *now)
-{
-	CLEANUP_JSON json_t *old = pins_join(before->packages, before->build_packages);
-	CLEANUP_JSON json_t *new = pins_join(now->packages, now->build_packages);
-
-	return pins_compare(old, new);
 }
 
 char *lock_path(const char *profile)

@@ -56,6 +56,17 @@ void lock_text(const struct lock *lock, struct str *text);
  * Caller decrefs. */
 json_t *lock_compare(const struct lock *before, const struct lock *now);
 
+/* What is different in containers: an array, sorted by reference, of {change: "added", "removed" or "changed", reference,
+ * digest (of before for what is removed), was (the digest before, null unless changed)}. Caller decrefs. */
+json_t *lock_compare_containers(const struct lock *before, const struct lock *now);
+
+/* Appends one such change as "+ reference digest", "- reference digest" or "~ reference old -> new", digests cut to
+ * twelve digits. */
+void lock_describe_container(const json_t *change, struct str *text);
+
+/* Appends at most max changes, a line each, indented, then how many more there are. */
+void lock_describe_containers(const json_t *changes, size_t max, struct str *text);
+
 /* Path of the lock of a profile: that of the profile with .lock in place of .yaml; caller frees. */
 char *lock_path(const char *profile);
 

@@ -19,6 +19,7 @@
 
 #define LOCK_MAX ((size_t)16 << 20)
 #define ROWS_MAX 65536
+#define LOCAL_MAX ((size_t)4200) /* "oci:" and a path */
 #define SUITES_MAX 32
 #define SIZE_LIMIT ((json_int_t)1 << 40) /* of a .deb */
 
@@ -319,6 +320,21 @@ static int take_suites(const struct reader *r, const json_t *root, struct lock *
 	return 0;
 }
 
+/* "oci:" and a path: any text of one line without control characters, those of Unicode included. */
+static bool is_local(const json_t *value)
+{
+	const char *text = json_string_value(value);
+	size_t len = json_string_length(value);
+
+	if (!text || len > LOCAL_MAX || !str_has_prefix(text, "oci:") || !text[4])
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f ||
+		    ((unsigned char)text[i] == 0xc2 && (unsigned char)text[i + 1] < 0xa0))
+			return false;
+	return true;
+}
+
 static int take_containers(const struct reader *r, const json_t *root, struct lock *lock)
 {
 	json_t *array = json_object_get(root, "containers"), *row;
@@ -328,16 +344,21 @@ static int take_containers(const struct reader *r, const json_t *root, struct lo
 		return -1;
 	json_array_foreach(array, i, row)
 	{
-		const char *digest;
+		const char *digest, *reference;
 
 		if (check_members(r, "containers", i, row, lock_container_names,
 				  LOCK_CONTAINER_COUNT) < 0)
 			return -1;
 		digest = word(row, "digest", DIGITS LOWER ":");
-		if (!word(row, "reference", LOWER UPPER DIGITS "._/:@-") || !digest ||
+		reference = word(row, "reference", LOWER UPPER DIGITS "._/:@-[]");
+		/* A local image without a name is called by its path. */
+		if (!reference && is_local(json_object_get(row, "reference")))
+			reference = json_member_string(row, "reference");
+		if (!reference || strcmp(reference, "oci:") == 0 || !digest ||
 		    !str_has_prefix(digest, "sha256:") || !is_digest(digest + 7))
 			return fault(r, "containers", i, "'reference' or 'digest' is wrong");
-		if (i && compare(json_array_get(array, i - 1), row, "reference", NULL) >= 0)
+		/* Without tags there can be several of one reference. */
+		if (i && compare(json_array_get(array, i - 1), row, "reference", "digest") >= 0)
 			return fault(r, "containers", i, "not in order, or twice there");
 	}
 	lock->containers = json_incref(array);

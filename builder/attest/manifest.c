@@ -79,19 +79,20 @@ static json_t *artifacts_json(const struct manifest *m)
 json_t *manifest_json(const struct manifest *m, struct err *err)
 {
 	char created[32], profile[DIGEST_HEX_SIZE], root[DIGEST_HEX_SIZE], content[DIGEST_HEX_SIZE];
-	json_t *packages = packages_json(m, err), *value;
+	json_t *packages = packages_json(m, err), *value, *containers;
 
 	if (!packages)
 		return NULL;
+	containers = m->containers ? json_deep_copy(m->containers) : json_array();
 	/* json_pack takes the references of "o" members, also when it fails. */
-	value = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:o, s:o, s:o, s:o}",
+	value = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:o}",
 			  "schema", SCHEMA, "name", m->name, "version", m->version, "architecture",
 			  m->architecture, "created", clock_format(m->created, created), "profile",
 			  digest_hex(&m->profile, profile), "root_hash",
 			  digest_hex(&m->root_hash, root), "disk_sha256",
 			  digest_hex(&m->content, content), "lock", m->lock, "keys", keys_json(m),
-			  "packages", packages, "disk", disk_json(m->disk), "artifacts",
-			  artifacts_json(m));
+			  "packages", packages, "containers", containers, "disk",
+			  disk_json(m->disk), "artifacts", artifacts_json(m));
 	if (!value)
 		err_set(err, ERR_OTHER, "cannot make the manifest: a value is no UTF-8");
 	return value;

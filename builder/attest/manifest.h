@@ -41,6 +41,7 @@ struct manifest {
 	size_t key_count;
 	const struct manifest_package *packages;
 	size_t package_count;
+	const json_t *containers; /* as containers_read has them, or NULL: none; borrowed */
 	const struct disk *disk;
 	const struct manifest_artifact *artifacts;
 	size_t artifact_count;

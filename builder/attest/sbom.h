@@ -37,8 +37,12 @@ struct sbom_file {
 
 /* A preloaded container image. */
 struct sbom_container {
-	const char *reference; /* "name:tag", with or without host */
-	const char *digest;    /* "sha256:..." of its manifest */
+	const char *reference;     /* "name:tag", with or without host */
+	const char *digest;        /* "sha256:..." of its manifest */
+	const char *config;        /* "sha256:..." of its configuration, or NULL */
+	const char *const *layers; /* "sha256:..." of its unpacked layers (diff_id), bottom first */
+	size_t layer_count;
+	uint64_t size; /* bytes of the files in its layers, 0 when not known */
 };
 
 struct sbom {

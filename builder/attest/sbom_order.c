@@ -83,7 +83,12 @@ static int compare_containers(const void *a, const void *b)
 
 	ORDER_BY(reference);
 	ORDER_BY(digest);
-	return 0;
+	ORDER_BY(config);
+	for (size_t i = 0; i < x->layer_count && i < y->layer_count; i++)
+		ORDER_BY(layers[i]);
+	if (x->layer_count != y->layer_count)
+		return x->layer_count < y->layer_count ? -1 : 1;
+	return x->size < y->size ? -1 : x->size > y->size;
 }
 
 static bool is_hex(const char *text, size_t len)
@@ -162,6 +167,28 @@ static int copy_files(const struct sbom *from, struct sbom_index *x, struct err 
 	return 0;
 }
 
+/* A copy of "sha256:" and 64 digits; NULL for anything else. */
+static const char *clean_digest(struct mem_arena *arena, const char *text)
+{
+	if (!text || !str_has_prefix(text, "sha256:") || !is_hex(text + 7, 64))
+		return NULL;
+	return mem_arena_strdup(arena, text);
+}
+
+static int copy_layers(struct sbom_container *container, struct mem_arena *arena)
+{
+	const char **layers =
+		mem_arena_alloc(arena, (container->layer_count + 1) * sizeof(*layers));
+
+	for (size_t i = 0; i < container->layer_count; i++) {
+		layers[i] = clean_digest(arena, container->layers[i]);
+		if (!layers[i])
+			return -1;
+	}
+	container->layers = layers;
+	return 0;
+}
+
 static int copy_containers(const struct sbom *from, struct sbom_index *x, struct err *err)
 {
 	struct sbom_container *to =
@@ -169,16 +196,24 @@ static int copy_containers(const struct sbom *from, struct sbom_index *x, struct
 	size_t n = 0;
 
 	for (size_t i = 0; i < from->container_count; i++) {
+		to[i] = from->containers[i];
+		to[i].config = clean_digest(x->arena, from->containers[i].config);
+		if (copy_layers(&to[i], x->arena) < 0 ||
+		    (from->containers[i].config && !to[i].config))
+			return err_set(err, ERR_VERIFY,
+				       "the configuration or a layer of container image %zu has no "
+				       "digest",
+				       i + 1);
 		to[i].reference = clean(x->arena, from->containers[i].reference);
-		to[i].digest = clean(x->arena, from->containers[i].digest);
-		if (!to[i].reference || !to[i].digest || !str_has_prefix(to[i].digest, "sha256:") ||
-		    !is_hex(to[i].digest + 7, 64))
+		to[i].digest = clean_digest(x->arena, from->containers[i].digest);
+		if (!to[i].reference || !to[i].digest)
 			return err_set(err, ERR_VERIFY, "container image '%.200s' has no digest",
 				       to[i].reference ? to[i].reference : "");
 	}
 	qsort(to, from->container_count, sizeof(*to), compare_containers);
 	for (size_t i = 0; i < from->container_count; i++)
-		if (n == 0 || compare_containers(&to[n - 1], &to[i]) != 0)
+		if (n == 0 || strcmp(to[n - 1].reference, to[i].reference) != 0 ||
+		    strcmp(to[n - 1].digest, to[i].digest) != 0)
 			to[n++] = to[i];
 	x->sbom.containers = to;
 	x->sbom.container_count = n;

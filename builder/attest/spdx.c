@@ -227,6 +227,23 @@ static void add_files(struct document *d)
 	}
 }
 
+/* SPDX 7.12: what else tells the image apart. */
+static void add_layers(json_t *package, const struct sbom_container *c)
+{
+	CLEANUP(str_free) struct str text = {0};
+
+	if (c->config)
+		str_addf(&text, "configuration %s", c->config);
+	for (size_t i = 0; i < c->layer_count; i++)
+		str_addf(&text, "%s%s%s",
+			 i          ? " "
+			 : text.len ? ", "
+				    : "",
+			 i ? "" : "layers ", c->layers[i]);
+	if (text.len)
+		json_object_set_new(package, "sourceInfo", json_string(text.data));
+}
+
 static void add_containers(struct document *d)
 {
 	for (size_t i = 0; i < d->x->sbom.container_count; i++) {
@@ -237,6 +254,7 @@ static void add_containers(struct document *d)
 		json_object_set_new(
 			p, "checksums",
 			json_pack("[o]", checksum("SHA256", c->digest + strlen("sha256:"))));
+		add_layers(p, c);
 		relate(d, d->x->root.id, "CONTAINS", d->x->containers[i].id);
 	}
 }

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -169,7 +170,7 @@ static size_t count_open(void)
 	return count;
 }
 
-int fd_make_room(size_t count, struct err *err)
+static int raise_limit(size_t count, struct err *err)
 {
 	rlim_t need = (rlim_t)(count_open() + count + 64);
 	struct rlimit limit;
@@ -186,4 +187,16 @@ int fd_make_room(size_t count, struct err *err)
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return err_set(err, ERR_OTHER, "cannot raise the limit of open files");
 	return 0;
+}
+
+int fd_make_room(size_t count, struct err *err)
+{
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	int r;
+
+	/* So that nobody lowers what another thread has just raised. */
+	pthread_mutex_lock(&mutex);
+	r = raise_limit(count, err);
+	pthread_mutex_unlock(&mutex);
+	return r;
 }

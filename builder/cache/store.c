@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define HOLD_STEP 32 /* entries */
 #define COMPLETE_MAX ((size_t)64 << 10)
 
 bool store_is_reserved(const char *name)
@@ -175,9 +176,22 @@ static bool is_complete(const char *dir)
 	return true;
 }
 
+/* A root of many layers holds an entry for each of them, and more. */
+static void make_room(struct cache *cache)
+{
+	size_t count;
+
+	pthread_mutex_lock(&cache->mutex);
+	count = cache->held_count;
+	pthread_mutex_unlock(&cache->mutex);
+	if (count % HOLD_STEP == 0)
+		(void)fd_make_room(HOLD_STEP, NULL); /* whoever opens a file too many says so */
+}
+
 /* Keeps gc away from the entry until cache_close. False when it is gone or being removed. */
 static bool hold(struct cache *cache, const char *path)
 {
+	make_room(cache);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	struct stat at_fd, at_path;
 

@@ -32,6 +32,15 @@ static bool is_digest(const json_t *value)
 	return text && strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
 }
 
+/* Digests of container images say by which algorithm they are. */
+static bool is_oci_digest(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	return text && strlen(text) == 71 && str_has_prefix(text, "sha256:") &&
+	       strspn(text + 7, "0123456789abcdef") == 64;
+}
+
 /* Values are short texts, numbers, lists of texts or objects of digests. */
 static void value_text(const json_t *value, struct str *text)
 {
@@ -41,6 +50,8 @@ static void value_text(const json_t *value, struct str *text)
 
 	if (is_digest(value)) {
 		str_addf(text, "%.12s...", json_string_value(value));
+	} else if (is_oci_digest(value)) {
+		str_addf(text, "%.19s...", json_string_value(value));
 	} else if (json_is_string(value)) {
 		str_add(text, json_string_value(value));
 	} else if (json_is_integer(value)) {

@@ -179,6 +179,9 @@ static int add_wanted(struct wanted *wanted, const struct cli_args *args, const 
 	}
 	VEC_ADD(wanted->profile.containers.images, wanted->profile.containers.image_count,
 		wanted->image_room, image);
+	/* What the step is about. */
+	if (!wanted->profile.name)
+		wanted->profile.name = operand;
 	return 0;
 }
 

@@ -61,6 +61,25 @@ static void print_system(const json_t *image)
 		print_line("verified", "the root file system is what its root hash says");
 }
 
+/* The digest without its algorithm: twelve digits, as Docker shows them. */
+static void print_containers(const json_t *list)
+{
+	const json_t *item;
+	char bytes[16];
+	size_t i;
+
+	if (!json_array_size(list))
+		return;
+	printf("\n%-48s %-12s %6s %10s\n", "CONTAINER IMAGE", "IMAGE ID", "LAYERS", "SIZE");
+	json_array_foreach(list, i, item)
+	{
+		print_padded(json_member_string(item, "reference"), 49);
+		printf("%.12s %6zu %10s\n", json_member_string(item, "image") + strlen("sha256:"),
+		       json_array_size(json_object_get(item, "layers")),
+		       size_format(number(item, "bytes"), bytes));
+	}
+}
+
 static void print_partitions(const json_t *table)
 {
 	size_t i;
@@ -148,6 +167,7 @@ static void print_image(const json_t *image)
 	print_system(image);
 	if (json_is_object(json_object_get(image, "table")))
 		print_partitions(json_object_get(image, "table"));
+	print_containers(json_object_get(image, "containers"));
 	print_guest(image);
 	json_array_foreach(json_object_get(image, "entries"), i, item)
 	{

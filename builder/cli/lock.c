@@ -30,9 +30,10 @@ static const struct cli_option options[] = {
 struct comparison {
 	const char *file;
 	struct lock was, now;
-	struct str text; /* of now */
-	json_t *changes; /* of packages */
-	bool exists;     /* and could be read */
+	struct str text;    /* of now */
+	json_t *changes;    /* of packages */
+	json_t *containers; /* their changes */
+	bool exists;        /* and could be read */
 	bool other; /* the profile wants other packages, or another base, than when it was made */
 	bool same;  /* the file has these bytes already */
 };
@@ -43,6 +44,7 @@ static void comparison_free(struct comparison *c)
 	lock_free(&c->now);
 	str_free(&c->text);
 	json_decref(c->changes);
+	json_decref(c->containers);
 }
 
 static bool differs(const char *a, const char *b)
@@ -92,12 +94,11 @@ static int compare(struct comparison *c, struct err *err)
 
 	if (c->exists) {
 		lock_text(&c->was, &old);
-		json_decref(c->now.containers);
-		c->now.containers = json_incref(c->was.containers);
 		c->other = is_other(&c->was, &c->now);
 	} else {
 		c->was.packages = json_incref(none);
 		c->was.build_packages = json_incref(none);
+		c->was.containers = json_incref(none);
 	}
 	lock_text(&c->now, &c->text);
 	/* A repository may have names that no lock has: better now than in a locked build. */
@@ -105,25 +106,33 @@ static int compare(struct comparison *c, struct err *err)
 		return err_wrap(err, "cannot lock '%s'", c->now.profile);
 	c->same = c->exists && strcmp(old.data, c->text.data) == 0;
 	c->changes = lock_compare(&c->was, &c->now);
+	c->containers = lock_compare_containers(&c->was, &c->now);
 	return 0;
 }
 
 static bool is_current(const struct comparison *c)
 {
-	return c->exists && !c->other && json_array_size(c->changes) == 0;
+	return c->exists && !c->other && json_array_size(c->changes) == 0 &&
+	       json_array_size(c->containers) == 0;
 }
 
 static int refuse(const struct comparison *c, const char *profile, const char *output,
 		  struct err *err)
 {
-	CLEANUP(str_free) struct str text = {0};
-	size_t count = json_array_size(c->changes);
+	CLEANUP(str_free) struct str text = {0}, what = {0};
+	size_t count = json_array_size(c->changes), images = json_array_size(c->containers);
 
 	pins_describe_all(c->changes, EXPLAIN_MAX, &text);
-	if (count > 0)
-		err_set(err, ERR_VERIFY, "lock '%s' is not current: %zu packages differ%s%s",
-			c->file, count, c->other ? ", and what the profile wants:" : ":",
-			text.data);
+	lock_describe_containers(c->containers, EXPLAIN_MAX, &text);
+	if (count)
+		str_addf(&what, "%zu packages", count);
+	if (images)
+		str_addf(&what, "%s%zu container image%s", count ? " and " : "", images,
+			 images == 1 ? "" : "s");
+	if (count || images)
+		err_set(err, ERR_VERIFY, "lock '%s' is not current: %s differ%s%s%s", c->file,
+			what.data, !count && images == 1 ? "s" : "",
+			c->other ? ", and what the profile wants:" : ":", text.data);
 	else
 		err_set(err, ERR_VERIFY,
 			"lock '%s' is not current: it was made for another base or list of packages "
@@ -133,14 +142,20 @@ static int refuse(const struct comparison *c, const char *profile, const char *o
 			output ? output : "", profile);
 }
 
+static void tell_event(const struct comparison *c, bool written)
+{
+	log_event("lock-changes",
+		  json_pack("{s:s, s:s, s:b, s:b, s:O, s:O}", "profile", c->now.profile, "file",
+			    c->file, "current", is_current(c), "written", written, "changes",
+			    c->changes, "containers", c->containers));
+}
+
 static void tell(const struct cli *cli, const struct comparison *c, bool written)
 {
 	json_t *change;
 	size_t i;
 
-	log_event("lock-changes",
-		  json_pack("{s:s, s:s, s:b, s:b, s:O}", "profile", c->now.profile, "file", c->file,
-			    "current", is_current(c), "written", written, "changes", c->changes));
+	tell_event(c, written);
 	if (cli->json || log_verbosity() < 0)
 		return;
 	json_array_foreach(c->changes, i, change)
@@ -152,13 +167,25 @@ static void tell(const struct cli *cli, const struct comparison *c, bool written
 		if (c->exists)
 			printf("%s\n", line.data);
 	}
-	if (!written)
+	json_array_foreach(c->containers, i, change)
+	{
+		CLEANUP(str_free) struct str line = {0};
+
+		lock_describe_container(change, &line);
+		if (c->exists)
+			printf("%s\n", line.data);
+	}
+	if (!written) {
 		printf("%s: current%s\n", c->file,
 		       c->same ? "" : "; the repositories have changed, these packages have not");
-	else
-		printf("%s: %zu packages, %zu for the build%s\n", c->file,
-		       json_array_size(c->now.packages), json_array_size(c->now.build_packages),
-		       c->exists ? "" : ", new");
+		return;
+	}
+	printf("%s: %zu packages, %zu for the build", c->file, json_array_size(c->now.packages),
+	       json_array_size(c->now.build_packages));
+	if (json_array_size(c->now.containers))
+		printf(", %zu container image%s", json_array_size(c->now.containers),
+		       json_array_size(c->now.containers) == 1 ? "" : "s");
+	printf("%s\n", c->exists ? "" : ", new");
 }
 
 static int lock_one(const struct cli *cli, const struct cli_args *args, const char *const *profile,
@@ -178,9 +205,7 @@ static int lock_one(const struct cli *cli, const struct cli_args *args, const ch
 		return -1;
 	write = !c.exists || (cli_has(args, "update") && !c.same);
 	if (c.exists && !is_current(&c) && !cli_has(args, "update")) {
-		log_event("lock-changes",
-			  json_pack("{s:s, s:s, s:b, s:b, s:O}", "profile", c.now.profile, "file",
-				    c.file, "current", 0, "written", 0, "changes", c.changes));
+		tell_event(&c, false);
 		return refuse(&c, profile[0], output, err);
 	}
 	if (write && outfile_write(c.file, c.text.data, c.text.len, true, err) < 0)
@@ -211,12 +236,14 @@ static int run(const struct cli *cli, const struct cli_args *args, struct err *e
 const struct cli_verb cli_lock = {
 	.name = "lock",
 	.operands = "PROFILE...",
-	.summary = "write down the exact packages of a profile, for build --locked",
+	.summary =
+		"write down the exact packages and container images of a profile, for build --locked",
 	.details =
-		"The lock names every package with version, digest and origin. It is written beside the\n"
-		"profile and belongs into version control: `ingot build --locked` then gives the same\n"
-		"image on every machine, or fails. A lock whose packages are still the same stays as it\n"
-		"is; --update also notes the new state of the repositories.",
+		"The lock names every package with version, digest and origin, and every container image with\n"
+		"what its tag stands for. It is written beside the profile and belongs into version control:\n"
+		"`ingot build --locked` then gives the same image on every machine, or fails. A lock whose\n"
+		"packages and container images are still the same stays as it is; --update also notes the new\n"
+		"state of the repositories.",
 	.options = options,
 	.operands_min = 1,
 	.operands_max = SIZE_MAX,

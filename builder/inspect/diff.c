@@ -25,7 +25,7 @@ static const struct category {
 	{.name = "sysctl"},
 	{.name = "packages", .common_members = true},
 	{.name = "build_packages", .common_members = true},
-	{.name = "containers"},
+	{.name = "containers", .common_members = true},
 	{.name = "repositories"},
 	{.name = "keys"},
 	{.name = "partitions"},

@@ -5,6 +5,7 @@
  */
 #include "inspect/diff_parts.h"
 
+#include "attest/containers.h"
 #include "base/mem.h"
 #include "inspect/inventory_parts.h"
 
@@ -231,11 +232,35 @@ static void add_pair(struct lists *l, const struct inventory_file *a,
 	}
 }
 
+/* A container layer that only one side has is one row, that of its folder: its name is the digest of what is in it. */
+struct layer {
+	char path[sizeof(CONTAINERS_LAYERS) + 256]; /* the one that was asked for last */
+	bool absent;                                /* on the other side */
+};
+
+static bool is_implied(struct layer *layer, const struct inventory *other, const char *path)
+{
+	size_t len = strlen(CONTAINERS_LAYERS);
+
+	if (strncmp(path, CONTAINERS_LAYERS, len) != 0)
+		return false;
+	len += strcspn(path + len, "/");
+	if (!path[len] || len >= sizeof(layer->path))
+		return false;
+	if (strncmp(layer->path, path, len) != 0 || layer->path[len]) {
+		memcpy(layer->path, path, len);
+		layer->path[len] = '\0';
+		layer->absent = !inventory_find(other, layer->path);
+	}
+	return layer->absent;
+}
+
 json_t *diff_files(struct inventory *a, struct inventory *b, bool *ret_same, struct err *err)
 {
 	int same_tree = inventory_same_tree(a, b, err);
 	struct pair p = start(a, b);
 	const struct inventory_file *x, *y;
+	struct layer of_a = {0}, of_b = {0};
 	struct lists l = {0};
 
 	if (same_tree < 0 || (!same_tree && hash_both(a, b, err) < 0))
@@ -243,8 +268,11 @@ json_t *diff_files(struct inventory *a, struct inventory *b, bool *ret_same, str
 	l.added = json_array();
 	l.removed = json_array();
 	l.changed = json_array();
-	while (next(&p, &x, &y))
+	while (next(&p, &x, &y)) {
+		if ((!x && is_implied(&of_b, a, y->path)) || (!y && is_implied(&of_a, b, x->path)))
+			continue;
 		add_pair(&l, x, y, same_tree);
+	}
 	if (l.rows)
 		*ret_same = false;
 	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "added", l.added, "removed",

@@ -5,6 +5,7 @@
  */
 #include "inspect/inspect_parts.h"
 
+#include "attest/containers.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "disk/endian.h"
@@ -128,6 +129,21 @@ static json_int_t count_packages(const char *status)
 	return count;
 }
 
+/* None is an empty list; a damaged list is null and a problem. */
+static void add_containers(struct inspect *in, struct squashread *fs)
+{
+	CLEANUP_FREE char *text = NULL;
+	struct err problem = {0};
+	json_t *list = NULL;
+	size_t len;
+
+	if (squashread_file(fs, CONTAINERS_FILE, CONTAINERS_BYTES_MAX, &text, &len, &problem) == 0)
+		list = text ? containers_parse(text, len, CONTAINERS_FILE, &problem) : json_array();
+	if (!list)
+		inspect_add_problem(in, problem.msg);
+	inspect_set(in->value, "containers", list);
+}
+
 static void add_root(struct inspect *in, unsigned number)
 {
 	CLEANUP(squashread_cleanup) struct squashread *fs = NULL;
@@ -156,6 +172,7 @@ static void add_root(struct inspect *in, unsigned number)
 		inspect_add_problem(in, problem.msg);
 	else if (status)
 		inspect_set(in->value, "packages", json_integer(count_packages(status)));
+	add_containers(in, fs);
 }
 
 /* The values of the image are those of its first entry that has a root. */
@@ -202,6 +219,7 @@ static int inspect_all(struct inspect *in, const char *path, struct err *err)
 	inspect_set(in->value, "os_release", NULL);
 	inspect_set(in->value, "root", NULL);
 	inspect_set(in->value, "packages", NULL);
+	inspect_set(in->value, "containers", NULL);
 	inspect_set(in->value, "verified", NULL);
 	add_table(in);
 	if (inspect_add_esp(in, err) < 0)

@@ -16,7 +16,7 @@
  *   read_only}]}, entries [{file, size, kernel, cmdline, root_hash, root, tries_left, tries_done}]
  *   (the unified kernel images on the ESP; root is the number of the partition that the hash
  *   belongs to), root_hash, kernel, os_release {KEY: value}, root
- *   {compression, block, inodes}, packages (their number), verified,
+ *   {compression, block, inodes}, packages (their number), containers [as containers_read], verified,
  *   problems [text]. What is not known is null.
  * With verify the data of each entry's root are checked against its root hash, which takes a second
  * per 700 MB; a mismatch is ERR_VERIFY. Caller decrefs. */

@@ -156,9 +156,9 @@ static int sort(struct inventory *inv, struct err *err)
 int inventory_finish(struct inventory *inv, struct err *err)
 {
 	static int (*const parts[])(struct inventory *, struct err *) = {
-		inventory_add_system, inventory_add_packages, inventory_add_users,
-		inventory_add_units,  inventory_add_sysctl,   inventory_add_ports,
-		inventory_add_setuid,
+		inventory_add_system, inventory_add_packages,   inventory_add_users,
+		inventory_add_units,  inventory_add_sysctl,     inventory_add_ports,
+		inventory_add_setuid, inventory_add_containers,
 	};
 
 	if (sort(inv, err) < 0)

@@ -39,7 +39,7 @@ struct inventory *inventory_open(const char *path, struct err *err);
  * word what is read ("image", "disk"; static). Free with inventory_free. */
 struct inventory *inventory_begin(const char *name, const char *kind);
 
-/* Adds an entry, in any order; everything is copied. A path that is there already, and more than 64 MiB of
+/* Adds an entry, in any order; everything is copied. A path that is there already, and more than 128 MiB of
  * entries and texts, are an error (ERR_VERIFY, ERR_OTHER). */
 int inventory_add(struct inventory *inventory, const struct inventory_file *file, struct err *err);
 
@@ -85,7 +85,8 @@ const char *inventory_kind(const struct inventory *inventory);
  *   sysctl      key -> value
  *   packages    package -> {version, architecture}
  *   keys        step of the build -> key of its result in the cache (only of manifests)
- *   build_packages, containers (reference -> digest), repositories (suite -> digest): only of locks
+ *   containers  reference of a preloaded image -> {digest, manifest, image, layers, bytes}; of locks only the digest
+ *   build_packages, repositories (suite -> digest): only of locks
  *   partitions  name -> {number, size}
  *   sizes       "disk", "PARTITION used", "content", "file FORMAT" -> bytes */
 const json_t *inventory_facts(const struct inventory *inventory);

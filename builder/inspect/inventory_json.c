@@ -53,7 +53,7 @@ static int add_packages(struct inventory *inv, const json_t *value, const char *
 	return 0;
 }
 
-/* A list of objects with two texts, such as a container's reference and digest, as a category. */
+/* A list of objects with two texts, such as a suite and its digest, as a category. */
 static int add_pairs(struct inventory *inv, const json_t *value, const char *category,
 		     const char *key, const char *what, struct err *err)
 {
@@ -74,6 +74,17 @@ static int add_pairs(struct inventory *inv, const json_t *value, const char *cat
 			return -1;
 	}
 	return 0;
+}
+
+static int add_containers(struct inventory *inv, const json_t *value, struct err *err)
+{
+	const json_t *list = json_object_get(value, "containers");
+
+	if (!list)
+		return 0;
+	if (!json_is_array(list))
+		return bad(inv, "containers", err);
+	return inventory_take_containers(inv, list, err);
 }
 
 static int add_texts(struct inventory *inv, const json_t *value, struct err *err)
@@ -157,6 +168,8 @@ static int read_manifest(struct inventory *inv, const json_t *value, struct err 
 	    add_map(inv, json_object_get(value, "keys"), "keys", err) < 0 ||
 	    add_disk(inv, json_object_get(value, "disk"), err) < 0)
 		return -1;
+	if (add_containers(inv, value, err) < 0)
+		return -1;
 	return add_artifacts(inv, json_object_get(value, "artifacts"), err);
 }
 
@@ -173,7 +186,7 @@ static int read_lock(struct inventory *inv, const json_t *value, struct err *err
 	    add_packages(inv, value, "build_packages", json_string_value(native), err) < 0 ||
 	    add_pairs(inv, value, "repositories", "suite", "inrelease", err) < 0)
 		return -1;
-	return add_pairs(inv, value, "containers", "reference", "digest", err);
+	return add_containers(inv, value, err);
 }
 
 int inventory_read_json(struct inventory *inv, const char *text, size_t len, struct err *err)

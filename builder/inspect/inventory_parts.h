@@ -10,8 +10,8 @@
 #include "disk/squashread.h"
 #include "inspect/inventory.h"
 
-#define INVENTORY_BYTES_MAX ((size_t)64 << 20) /* entries and texts of one inventory */
-#define INVENTORY_ROWS_MAX ((size_t)65536)     /* of one category */
+#define INVENTORY_BYTES_MAX ((size_t)128 << 20) /* entries and texts of one inventory */
+#define INVENTORY_ROWS_MAX ((size_t)65536)      /* of one category */
 
 /* Content of a file that matters. */
 struct inventory_text {
@@ -81,6 +81,13 @@ int inventory_add_ports(struct inventory *inventory, struct err *err);
 
 /* Setuid and setgid files and files with capabilities. */
 int inventory_add_setuid(struct inventory *inventory, struct err *err);
+
+/* Preloaded container images, by what images.json says. */
+int inventory_add_containers(struct inventory *inventory, struct err *err);
+
+/* Adds containers of the form of containers_read, or of locks, as a category. ERR_VERIFY without a reference or
+ * digest. */
+int inventory_take_containers(struct inventory *inventory, const json_t *list, struct err *err);
 
 /* Facts of os-release(5) and sizes of the tree. */
 int inventory_add_system(struct inventory *inventory, struct err *err);

@@ -4,6 +4,8 @@
  */
 #include "inspect/inventory_parts.h"
 
+#include "attest/containers.h"
+
 #include <string.h>
 
 #define TEXT_MAX ((uint64_t)1 << 20)
@@ -32,6 +34,10 @@ bool inventory_wants_text(const char *path, uint64_t size)
 {
 	const char *base = strrchr(path, '/');
 
+	if (str_has_prefix(path, CONTAINERS_LAYERS))
+		return false;
+	if (strcmp(path, CONTAINERS_FILE) == 0)
+		return size <= CONTAINERS_BYTES_MAX;
 	if (str_has_suffix(path, "/dpkg/status"))
 		return size <= STATUS_MAX;
 	if (size > TEXT_MAX || !base)

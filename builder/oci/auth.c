@@ -24,6 +24,7 @@
 #define TOKEN_RETRIES 3
 
 struct entry {
+	struct entry *next;
 	char *name, *repository;
 	pthread_mutex_t lock; /* of what follows */
 	char *header;
@@ -32,8 +33,7 @@ struct entry {
 
 struct oci_auth {
 	pthread_mutex_t lock; /* of the list; entries stay until the end */
-	struct entry **entries;
-	size_t count, room;
+	struct entry *entries;
 };
 
 struct oci_auth *oci_auth_new(void)
@@ -48,16 +48,14 @@ void oci_auth_free(struct oci_auth *auth)
 {
 	if (!auth)
 		return;
-	for (size_t i = 0; i < auth->count; i++) {
-		struct entry *e = auth->entries[i];
-
+	for (struct entry *e = auth->entries, *next; e; e = next) {
+		next = e->next;
 		free(e->name);
 		free(e->repository);
 		oci_secret_free(&e->header);
 		pthread_mutex_destroy(&e->lock);
 		free(e);
 	}
-	free(auth->entries);
 	pthread_mutex_destroy(&auth->lock);
 	free(auth);
 }
@@ -65,19 +63,20 @@ void oci_auth_free(struct oci_auth *auth)
 /* The entry for the place, locked. */
 static struct entry *open_entry(struct oci_auth *auth, const struct oci_auth_place *place)
 {
-	struct entry *found = NULL;
+	struct entry *found;
 
 	pthread_mutex_lock(&auth->lock);
-	for (size_t i = 0; i < auth->count && !found; i++)
-		if (strcmp(auth->entries[i]->name, place->name) == 0 &&
-		    strcmp(auth->entries[i]->repository, place->repository) == 0)
-			found = auth->entries[i];
+	for (found = auth->entries; found; found = found->next)
+		if (strcmp(found->name, place->name) == 0 &&
+		    strcmp(found->repository, place->repository) == 0)
+			break;
 	if (!found) {
 		found = mem_alloc(sizeof(*found));
 		found->name = mem_strdup(place->name);
 		found->repository = mem_strdup(place->repository);
 		pthread_mutex_init(&found->lock, NULL);
-		VEC_ADD(auth->entries, auth->count, auth->room, found);
+		found->next = auth->entries;
+		auth->entries = found;
 	}
 	pthread_mutex_unlock(&auth->lock);
 	pthread_mutex_lock(&found->lock);

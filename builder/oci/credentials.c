@@ -318,7 +318,7 @@ static int look_into(const char *text, size_t len, const char *name, const char 
 	struct oci_helper helper CLEANUP(oci_helper_free) = {0};
 	int r = oci_credentials_parse(text, len, name, registry, repository, ret, &helper, err);
 
-	if (r == 2)
+	if (helper.server)
 		r = oci_helper_ask(&helper, ret, err);
 	return r;
 }

@@ -54,9 +54,8 @@ static json_t *describe_image(const struct oci_image *image, const struct oci_re
 			 layers);
 }
 
-static int compare_images(const void *a, const void *b)
+static int compare_images(const json_t *x, const json_t *y)
 {
-	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
 	const char *name_x = json_string_value(json_array_get(json_object_get(x, "names"), 0));
 	const char *name_y = json_string_value(json_array_get(json_object_get(y, "names"), 0));
 	int r = strcmp(name_x ? name_x : "", name_y ? name_y : "");
@@ -96,22 +95,18 @@ int oci_describe(struct cache *cache, const struct oci_image *images, size_t cou
 		 const struct oci_resolved *resolved, size_t resolved_count, json_t **ret,
 		 struct err *err)
 {
-	CLEANUP_FREE json_t **rows = mem_alloc_array(count + 1, sizeof(*rows));
 	CLEANUP_JSON json_t *layers = json_object();
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < count; i++)
-		rows[i] = describe_image(&images[i], resolved, resolved_count);
-	qsort(rows, count, sizeof(*rows), compare_images);
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, rows[i]);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		json_array_append_new(list, describe_image(&images[i], resolved, resolved_count));
 		if (describe_layers(cache, &images[i], layers, err) < 0) {
 			json_decref(list);
 			return -1;
 		}
-	*ret = json_pack("{s:i, s:o, s:O}", "version", IMAGES_VERSION, "images", list, "layers",
-			 layers);
+	}
+	*ret = json_pack("{s:i, s:o, s:O}", "version", IMAGES_VERSION, "images",
+			 oci_sorted(list, compare_images), "layers", layers);
 	return 0;
 }
 

@@ -177,6 +177,8 @@ int oci_files_find(const struct oci_files *files, const char *name, struct oci_f
 	const struct tree_node *node;
 
 	*ret = OCI_FILE_NONE;
+	if (str_has_prefix(name, "./"))
+		name += 2;
 	if (!path_is_clean(name) || name[0] == '/')
 		return err_set(err, ERR_VERIFY, "bad container image '%s': a path that leaves it",
 			       files->path);

@@ -21,6 +21,17 @@ static int bad(struct err *err, const char *what, const char *why)
 	return err_set(err, ERR_VERIFY, "bad %s: %s", what, why);
 }
 
+/* Text from outside for a message, cut to max bytes. Caller frees. */
+static char *show(const char *text, size_t max)
+{
+	struct str clean = {0};
+
+	if (!text)
+		return mem_strdup("?");
+	str_add_utf8(&clean, text, strnlen(text, max));
+	return str_steal(&clean);
+}
+
 /* The engines read JSON with Go, to which "digest" and "Digest" are one member and the last one counts: what
  * they would read differently is refused. */
 static int check_names(const json_t *object, const char *const *names, const char *what,
@@ -49,20 +60,25 @@ static const char *const descriptor_names[] = {"mediaType", "digest",   "size",
 					       "urls",      "platform", NULL};
 static const char *const rootfs_names[] = {"type", "diff_ids", NULL};
 
+static int bad_digest(const char *text, const char *what, const char *why, struct err *err)
+{
+	CLEANUP_FREE char *shown = show(text, 80);
+
+	return err_set(err, ERR_VERIFY, "bad %s: digest '%s'%s", what, shown, why);
+}
+
 static int read_digest(const char *text, const char *what, struct digest *ret, struct err *err)
 {
-	const char *hex;
-
 	if (!text)
 		return bad(err, what, "no digest");
 	if (!str_has_prefix(text, "sha256:"))
-		return err_set(err, ERR_VERIFY, "bad %s: digest '%.80s' is not of SHA-256", what,
-			       text);
-	hex = text + strlen("sha256:");
-	for (const char *p = hex; *p; p++)
+		return bad_digest(text, what, " is not of SHA-256", err);
+	for (const char *p = text + strlen("sha256:"); *p; p++)
 		if (!strchr("0123456789abcdef", *p))
-			return err_set(err, ERR_VERIFY, "bad %s: digest '%.80s'", what, text);
-	return digest_parse(hex, ret, err) < 0 ? err_wrap(err, "bad %s", what) : 0;
+			return bad_digest(text, what, "", err);
+	return digest_parse(text + strlen("sha256:"), ret, NULL) < 0
+		       ? bad_digest(text, what, "", err)
+		       : 0;
 }
 
 /* RFC 6838, 4.2; it goes into messages and into files that the engines read. */
@@ -341,27 +357,15 @@ void oci_manifest_free(struct oci_manifest *manifest)
 	*manifest = (struct oci_manifest){0};
 }
 
-/* Text from outside, for a message. */
-static void show(const char *text, char to[33])
-{
-	CLEANUP(str_free) struct str clean = {0};
-
-	str_add_utf8(&clean, text ? text : "?", strnlen(text ? text : "?", 16));
-	snprintf(to, 33, "%.32s", clean.data ? clean.data : "");
-}
-
 static int check_platform(const json_t *config, const struct oci_platform *want, struct err *err)
 {
-	const char *os = json_member_string(config, "os");
-	const char *architecture = json_member_string(config, "architecture");
-	char os_text[33], architecture_text[33];
+	CLEANUP_FREE char *os = show(json_member_string(config, "os"), 16);
+	CLEANUP_FREE char *architecture = show(json_member_string(config, "architecture"), 16);
 
 	if (oci_platform_fits(config, want))
 		return 0;
-	show(os, os_text);
-	show(architecture, architecture_text);
-	return err_set(err, ERR_VERIFY, "the image is for %s/%s, not for linux/%s", os_text,
-		       architecture_text, want->architecture);
+	return err_set(err, ERR_VERIFY, "the image is for %s/%s, not for linux/%s", os,
+		       architecture, want->architecture);
 }
 
 int oci_config_diff_ids(const json_t *config, struct digest **ret, size_t *ret_count,
@@ -394,7 +398,7 @@ int oci_config_read(const json_t *config, const struct oci_platform *platform, s
 		    struct digest **ret, struct err *err)
 {
 	CLEANUP_FREE struct digest *list = NULL;
-	size_t have;
+	size_t have = 0;
 
 	if (oci_config_diff_ids(config, &list, &have, err) < 0 ||
 	    check_platform(config, platform, err) < 0)

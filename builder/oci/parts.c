@@ -71,6 +71,32 @@ json_t *oci_descriptor_json(const struct oci_descriptor *descriptor)
 			 "size", (json_int_t)descriptor->size);
 }
 
+struct row {
+	json_t *value;
+};
+
+static int compare_rows(const void *a, const void *b, void *context)
+{
+	int (*const *compare)(const json_t *, const json_t *) = context;
+
+	return (*compare)(((const struct row *)a)->value, ((const struct row *)b)->value);
+}
+
+json_t *oci_sorted(json_t *array, int (*compare)(const json_t *a, const json_t *b))
+{
+	size_t count = json_array_size(array);
+	CLEANUP_FREE struct row *rows = mem_alloc_array(count + 1, sizeof(*rows));
+	json_t *sorted = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		rows[i].value = json_array_get(array, i);
+	qsort_r(rows, count, sizeof(*rows), compare_rows, &compare);
+	for (size_t i = 0; i < count; i++)
+		json_array_append(sorted, rows[i].value);
+	json_decref(array);
+	return sorted;
+}
+
 /* The work that threads share. */
 struct crew {
 	pthread_mutex_t mutex;

@@ -48,6 +48,9 @@ json_t *oci_descriptor_json(const struct oci_descriptor *descriptor);
 /* "sha256:HEX". Caller frees. */
 char *oci_digest_text(const struct digest *digest);
 
+/* The same values in the order of compare. Takes the reference of array; caller decrefs. */
+json_t *oci_sorted(json_t *array, int (*compare)(const json_t *a, const json_t *b));
+
 /* Calls work for each number below count, up to workers at a time in threads of their own. After one has failed
  * the others are not started any more and *stop (if not NULL) is set; err is that of the first that failed. */
 int oci_each(size_t count, unsigned workers, bool *stop,

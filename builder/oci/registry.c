@@ -215,6 +215,7 @@ static int resolve_at(struct oci_client *c, const struct oci_reference *ref,
 		return 0;
 	/* Not every registry answers HEAD, and only GET says why not. */
 	ask.method = "GET";
+	ask.once = answer.status == 429 || answer.status >= 500;
 	return resolve_by_get(c, ref, place, &ask, ret, err) < 0 ? 1 : 0;
 }
 

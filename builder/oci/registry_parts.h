@@ -61,6 +61,7 @@ struct oci_ask {
 	const char *accept; /* or NULL */
 	size_t answer_max;
 	const struct http_sink *sink; /* or NULL */
+	bool once;                    /* no second try: it failed before, in another way */
 	const uint64_t *offset;       /* how much the sink has, kept by it; NULL without a sink */
 };
 

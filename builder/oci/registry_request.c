@@ -132,6 +132,16 @@ int oci_status_error(const struct oci_reference *ref, const struct oci_place *pl
 	return -1;
 }
 
+/* Tries after the first. A mirror is a help, not a must. */
+static int retries(const struct oci_client *c, const struct oci_place *place,
+		   const struct oci_ask *ask)
+{
+	if (ask->once)
+		return 0;
+	return place->mirror && !ask->sink && c->retries > MIRROR_RETRIES ? MIRROR_RETRIES
+									  : c->retries;
+}
+
 /* One HTTP request with the credentials that are given. */
 static int ask_once(struct oci_client *c, const struct oci_place *place, const struct oci_ask *ask,
 		    const char *url, const char *authorization, struct http_session *session,
@@ -150,9 +160,7 @@ static int ask_once(struct oci_client *c, const struct oci_place *place, const s
 		.ca = place->ca,
 		.stall_s = c->stall_s,
 		.answer_max = ask->answer_max,
-		.retries = place->mirror && c->retries > MIRROR_RETRIES && !ask->sink
-				   ? MIRROR_RETRIES
-				   : c->retries,
+		.retries = retries(c, place, ask),
 		.sink = ask->sink,
 		.offset = ask->offset ? *ask->offset : 0,
 		.session = session,

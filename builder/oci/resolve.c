@@ -204,33 +204,26 @@ void oci_resolved_free(struct oci_resolved *resolved, size_t count)
 	free(resolved);
 }
 
-static int compare_rows(const void *a, const void *b)
+static int compare_rows(const json_t *a, const json_t *b)
 {
-	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
-	int r = strcmp(json_member_string(x, "reference"), json_member_string(y, "reference"));
+	int r = strcmp(json_member_string(a, "reference"), json_member_string(b, "reference"));
 
-	return r ? r : strcmp(json_member_string(x, "digest"), json_member_string(y, "digest"));
+	return r ? r : strcmp(json_member_string(a, "digest"), json_member_string(b, "digest"));
 }
 
 json_t *oci_resolved_lock(const struct oci_resolved *resolved, size_t count)
 {
-	CLEANUP_FREE json_t **rows = mem_alloc_array(count + 1, sizeof(*rows));
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < count; i++) {
 		CLEANUP_FREE char *digest = oci_digest_text(&resolved[i].target.digest);
 
-		rows[i] = json_pack("{s:s, s:s}", "reference", resolved[i].reference, "digest",
-				    digest);
+		json_array_append_new(list, json_pack("{s:s, s:s}", "reference",
+						      resolved[i].reference, "digest", digest));
 	}
-	qsort(rows, count, sizeof(*rows), compare_rows);
-	for (size_t i = 0; i < count; i++) {
-		if (i && json_equal(rows[i], rows[i - 1]))
-			json_decref(rows[i - 1]);
-		else if (i)
-			json_array_append_new(list, rows[i - 1]);
-	}
-	if (count)
-		json_array_append_new(list, rows[count - 1]);
+	list = oci_sorted(list, compare_rows);
+	for (size_t i = json_array_size(list); i-- > 1;)
+		if (json_equal(json_array_get(list, i), json_array_get(list, i - 1)))
+			json_array_remove(list, i);
 	return list;
 }

@@ -111,7 +111,7 @@ static int stored_read(struct cache *cache, struct stored *s, struct err *err)
 
 /* What was found below a reference. */
 struct found {
-	struct entry **entries; /* documents and layers, each once */
+	size_t *entries; /* numbers of documents and layers, each once */
 	size_t count, room;
 	json_t *layers;         /* of {diff_id, bytes}, or NULL when nobody asks */
 	json_t *platforms;      /* of texts, or NULL */
@@ -125,12 +125,14 @@ static void found_free(struct found *f)
 	json_decref(f->platforms);
 }
 
-static bool add_found(struct found *f, struct entry *entry)
+static bool add_found(const struct stored *s, struct found *f, const struct entry *entry)
 {
+	size_t number = (size_t)(entry - s->entries);
+
 	for (size_t i = 0; i < f->count; i++)
-		if (f->entries[i] == entry)
+		if (f->entries[i] == number)
 			return false;
-	VEC_ADD(f->entries, f->count, f->room, entry);
+	VEC_ADD(f->entries, f->count, f->room, number);
 	return true;
 }
 
@@ -142,7 +144,7 @@ static json_t *read_document(const struct stored *s, const struct digest *digest
 	json_t *json = path ? json_read_file(path, OCI_DOCUMENT_MAX, NULL) : NULL;
 
 	if (json)
-		add_found(f, entry);
+		add_found(s, f, entry);
 	return json;
 }
 
@@ -185,7 +187,7 @@ static void walk_manifest(const struct stored *s, const json_t *json, struct fou
 		layer = find(s, OCI_KIND_LAYER, &key);
 		if (!layer)
 			f->missing++;
-		else if (add_found(f, layer) && f->layers)
+		else if (add_found(s, f, layer) && f->layers)
 			json_array_append_new(f->layers,
 					      json_pack("{s:s, s:I}", "diff_id", text, "bytes",
 							(json_int_t)layer->bytes));
@@ -223,38 +225,31 @@ static json_t *describe(const struct stored *s, const struct entry *ref)
 
 	walk(s, &ref->target, 1, &f);
 	for (size_t i = 0; i < f.count; i++)
-		if (strcmp(f.entries[i]->kind, OCI_KIND_LAYER) == 0)
-			bytes += f.entries[i]->bytes;
+		if (strcmp(s->entries[f.entries[i]].kind, OCI_KIND_LAYER) == 0)
+			bytes += s->entries[f.entries[i]].bytes;
 	return json_pack("{s:s, s:s, s:O, s:O, s:I, s:b, s:I}", "reference", ref->reference,
 			 "digest", digest, "platforms", f.platforms, "layers", f.layers, "bytes",
 			 (json_int_t)bytes, "complete", f.images > 0 && f.missing == 0, "used",
 			 (json_int_t)ref->used);
 }
 
-static int compare_rows(const void *a, const void *b)
+static int compare_rows(const json_t *a, const json_t *b)
 {
-	return strcmp(json_member_string(*(json_t *const *)a, "reference"),
-		      json_member_string(*(json_t *const *)b, "reference"));
+	return strcmp(json_member_string(a, "reference"), json_member_string(b, "reference"));
 }
 
 json_t *oci_stored_list(struct cache *cache, struct err *err)
 {
 	struct stored s CLEANUP(stored_free) = {0};
-	CLEANUP_FREE json_t **rows = NULL;
-	size_t count = 0;
 	json_t *list;
 
 	if (stored_read(cache, &s, err) < 0)
 		return NULL;
-	rows = mem_alloc_array(s.count + 1, sizeof(*rows));
+	list = json_array();
 	for (size_t i = 0; i < s.count; i++)
 		if (s.entries[i].reference)
-			rows[count++] = describe(&s, &s.entries[i]);
-	qsort(rows, count, sizeof(*rows), compare_rows);
-	list = json_array();
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, rows[i]);
-	return list;
+			json_array_append_new(list, describe(&s, &s.entries[i]));
+	return oci_sorted(list, compare_rows);
 }
 
 /* Marks what the references that are left need. */
@@ -269,7 +264,7 @@ static void mark(struct stored *s)
 			continue;
 		walk(s, &s->entries[i].target, 1, &f);
 		for (size_t n = 0; n < f.count; n++)
-			f.entries[n]->wanted = true;
+			s->entries[f.entries[n]].wanted = true;
 	}
 }
 

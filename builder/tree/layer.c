@@ -233,7 +233,7 @@ static int add_entry(struct layer_import *l, struct err *err)
 
 	if (!raw || layer_clean_path(raw, l->im.path) < 0)
 		return layer_broken(l, "not a path below the root", err);
-	if (check_type(l, err) < 0)
+	if (check_type(l, err) < 0 || layer_raw_until(l, layer_raw_position(l), err) < 0)
 		return -1;
 	/* Neither engine takes attributes for the root of a layer. */
 	if (!*l->im.path)
@@ -364,6 +364,7 @@ int tree_import_layer(const struct tree_layer_input *in, int tar_fd, int split_f
 
 	l->im = (struct import){.in = archive_read_new(), .tree = tree, .tar_fd = tar_fd};
 	l->im.origin = mem_arena_strdup(tree->arena, in->origin);
+	l->piece = (const uint8_t *)"";
 	l->im.out = pax_new(tar_fd, l->im.origin);
 	l->split = split_new(split_fd, l->im.origin);
 	l->stream = layer_stream_start(in, err);

@@ -86,13 +86,11 @@ static int open_method(struct layer_codec *c, struct err *err)
 /* Tells the method by the first bytes (RFC 1952, 2.3.1; RFC 8878, 3.1.1 and 3.1.2). */
 static int detect(struct layer_codec *c, struct err *err)
 {
-	static const char *const other[] = {"BZh",
-					    "\xfd"
-					    "7zXZ",
-					    "LZIP", "\x04\x22\x4d\x18"};
+	/* bzip2, xz, lzip, lz4 */
+	static const char *const other[] = {"BZh", "\3757zXZ", "LZIP", "\4\"M\30"};
 	const uint8_t *p = c->input;
 
-	while (c->len < 8 && !c->in_ended)
+	while (c->len < 512 && !c->in_ended)
 		if (fill(c, err) < 0)
 			return -1;
 	c->method = METHOD_PLAIN;
@@ -101,6 +99,9 @@ static int detect(struct layer_codec *c, struct err *err)
 	else if (c->len >= 4 && (memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0 ||
 				 ((p[0] & 0xf0) == 0x50 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0)))
 		c->method = METHOD_ZSTD;
+	/* A tar may start with any name. */
+	if (c->len >= 512 && memcmp(p + 257, "ustar", 5) == 0)
+		return open_method(c, err);
 	for (size_t i = 0; i < ARRAY_SIZE(other); i++)
 		if (c->len >= strlen(other[i]) && memcmp(p, other[i], strlen(other[i])) == 0)
 			return broken(c, "compressed, but neither by gzip nor by zstd", NULL, err);

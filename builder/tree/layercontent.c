@@ -70,16 +70,14 @@ static int copy_sparse(struct layer_import *l, uint64_t size, struct block *bloc
 	return r < 0 ? -1 : pax_zeros(l->im.out, size - done, err);
 }
 
-/* A file whose bytes stand in the stream in one piece, which starts at position. */
-static int copy_plain(struct layer_import *l, const struct tree_node *node, uint64_t position,
-		      struct block *block, int r, struct err *err)
+/* A file whose bytes stand in the stream in one piece; all before it is in split. */
+static int copy_plain(struct layer_import *l, const struct tree_node *node, struct block *block,
+		      int r, struct err *err)
 {
 	const struct tree_inode *inode = node->inode;
 	struct layer_file file = {.node = node, .inode = inode};
 	uint64_t done = 0, crc = 0;
 
-	if (layer_raw_until(l, position, err) < 0)
-		return -1;
 	layer_raw_skip(l, inode->data.size);
 	for (; r > 0; r = next_block(l, done, inode->data.size, block, err)) {
 		if (block->offset != done)
@@ -103,7 +101,7 @@ static int copy_plain(struct layer_import *l, const struct tree_node *node, uint
 
 int layer_copy_content(struct layer_import *l, const struct tree_node *node, struct err *err)
 {
-	uint64_t size = node->inode->data.size, position = layer_raw_position(l);
+	uint64_t size = node->inode->data.size;
 	struct block block;
 	int r = next_block(l, 0, size, &block, err);
 	bool plain = r > 0 && block.offset == 0 && archive_entry_sparse_count(l->im.entry) == 0;
@@ -113,8 +111,8 @@ int layer_copy_content(struct layer_import *l, const struct tree_node *node, str
 	/* Empty blocks come before holes only. */
 	if (plain && block.len == 0)
 		plain = false;
-	if ((plain ? copy_plain(l, node, position, &block, r, err)
-		   : copy_sparse(l, size, &block, r, err)) < 0)
+	if ((plain ? copy_plain(l, node, &block, r, err) : copy_sparse(l, size, &block, r, err)) <
+	    0)
 		return -1;
 	return pax_end_data(l->im.out, err);
 }

@@ -193,6 +193,12 @@ static int put_entry(struct scan *scan, const struct header *h, uint64_t size, s
 	return broken(scan, "an entry that is no file, link or folder", err);
 }
 
+/* Headers that say something about others. */
+static bool is_extended(char type)
+{
+	return type == 'x' || type == 'g' || type == 'L' || type == 'K';
+}
+
 /* One header and what belongs to it; *ret_end at the archive's end. */
 static int scan_one(struct scan *scan, bool *ret_end, struct err *err)
 {
@@ -215,7 +221,7 @@ static int scan_one(struct scan *scan, bool *ret_end, struct err *err)
 		return broken(scan, "wrong checksum", err);
 	if (!read_number(h.size, sizeof(h.size), &size))
 		return broken(scan, "bad size", err);
-	if (scan->has_size && !memchr("xgLK", h.type, 4))
+	if (scan->has_size && !is_extended(h.type))
 		size = scan->size;
 	/* Links and folders have no data, whatever their size says. */
 	if (h.type >= '1' && h.type <= '6')

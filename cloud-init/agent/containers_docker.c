@@ -371,6 +371,23 @@ static int write_store(struct writer *w, const char *data_root, bool lost, struc
 	return containers_state_save(w->agent, data_root, &w->keep, err);
 }
 
+/* What docker has in its memory would not fit what is written under it. */
+static int check_stopped(const struct agent *agent, struct err *err)
+{
+	CLEANUP_FREE char *pid = agent_read_line(agent, "/run/docker.pid");
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_FREE char *name = NULL;
+
+	if (!pid || !*pid || strspn(pid, "0123456789") != strlen(pid))
+		return 0;
+	path = mem_printf("/proc/%s/comm", pid);
+	name = agent_read_line(agent, path);
+	if (!name || strcmp(name, "dockerd") != 0)
+		return 0;
+	return err_set(err, ERR_OTHER,
+		       "docker runs (process %s): its store is written before it starts", pid);
+}
+
 int containers_docker_write(const struct agent *agent, const struct containers *containers,
 			    const struct report *report, struct containers_done *done,
 			    struct err *err)
@@ -400,6 +417,8 @@ int containers_docker_write(const struct agent *agent, const struct containers *
 	if (!*containers->docker && !lost && json_object_size(w.old.chains) == 0 &&
 	    json_object_size(w.old.images) == 0)
 		return 0;
+	if (check_stopped(agent, err) < 0)
+		return -1;
 	path = agent_path(agent, data_root);
 	containers_wanted(agent, containers, &w.wanted, &w.ready, done);
 	r = containers_store_open(&w.store, path, err);

@@ -113,47 +113,67 @@ static int load_image(struct loader *l, const struct containers_image *image, st
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* True when the engine's ID is the image's: its configuration, or in containerd's store the manifest of our archive. */
-static bool is_image(const struct containers_image *image, const char *id)
+/* IDs that the image can have: of its configuration or, in containerd's store, of the manifest in our archive. */
+static void list_ids(const struct containers_image *image, char ids[2][DIGEST_HEX_SIZE])
 {
 	CLEANUP_FREE char *manifest = containers_archive_manifest(image);
-	char config[DIGEST_HEX_SIZE], hex[DIGEST_HEX_SIZE];
 	struct digest digest;
 
 	digest_bytes(manifest, strlen(manifest), &digest);
-	return strcmp(id, digest_hex(&image->config.digest, config)) == 0 ||
-	       strcmp(id, digest_hex(&digest, hex)) == 0;
+	digest_hex(&image->config.digest, ids[0]);
+	digest_hex(&digest, ids[1]);
 }
 
-/* Finds out which names the image is to get: those that nobody has and those that we gave to an earlier one. *ret_has is true
- * when the engine has the image and nothing is to be done. */
+static bool is_image(const struct containers_image *image, const char *id)
+{
+	char ids[2][DIGEST_HEX_SIZE];
+
+	list_ids(image, ids);
+	return strcmp(id, ids[0]) == 0 || strcmp(id, ids[1]) == 0;
+}
+
+/* *ret_has is true when the engine has an image without a name. */
+static int find_nameless(struct loader *l, const struct containers_image *image, bool *ret_has,
+			 struct err *err)
+{
+	char ids[2][DIGEST_HEX_SIZE], id[65];
+
+	list_ids(image, ids);
+	*ret_has = false;
+	for (size_t i = 0; i < ARRAY_SIZE(ids) && !*ret_has; i++) {
+		CLEANUP_FREE char *name = mem_printf("sha256:%s", ids[i]);
+
+		if (engine_image(&l->engine, name, id, err) < 0)
+			return -1;
+		*ret_has = *id;
+	}
+	return 0;
+}
+
+/* Finds out which names the image is to get: those that nobody has and those that we gave to an earlier one. *ret_has
+ * is true when nothing is to be done. */
 static int choose_names(struct loader *l, const struct containers_image *image, struct strv *give,
 			bool *ret_has, struct err *err)
 {
-	char id[65], config[DIGEST_HEX_SIZE];
-	CLEANUP_FREE char *by_id =
-		mem_printf("sha256:%s", digest_hex(&image->config.digest, config));
+	char id[65];
 
-	if (engine_image(&l->engine, by_id, id, err) < 0)
-		return -1;
-	*ret_has = *id;
+	if (image->names.count == 0)
+		return find_nameless(l, image, ret_has, err);
 	for (size_t i = 0; i < image->names.count; i++) {
 		CLEANUP_FREE char *name = containers_familiar(image->names.items[i]);
 		const char *ours = json_member_string(l->old.references, name);
 
 		if (engine_image(&l->engine, name, id, err) < 0)
 			return -1;
-		if (*id && is_image(image, id)) {
-			*ret_has = true;
+		if (*id && is_image(image, id))
 			json_object_set_new(l->now.references, name, json_string(id));
-		} else if (!*id || (ours && strcmp(ours, id) == 0)) {
+		else if (!*id || (ours && strcmp(ours, id) == 0))
 			strv_add(give, image->names.items[i]);
-		} else {
+		else
 			strv_addf(&l->done->missing,
 				  "%s: the name was given to another image, %.12s", name, id);
-		}
 	}
-	*ret_has &= give->count == 0;
+	*ret_has = give->count == 0;
 	return 0;
 }
 

@@ -12,8 +12,9 @@
 
 /* ---- containers_put.c ------------------------------------------------------------------------ */
 
-/* Sees to it that the folder has a file with just these bytes. One that has them is not touched; another is replaced
- * by way of a temporary name. Nothing is synced: the next boot compares again. Adds 1 to *written when it wrote. */
+/* Sees to it that the folder has a file with just these bytes. One that has them is not touched; one that has others is
+ * replaced by way of a temporary name. Nothing is synced: the next boot compares again. Adds 1 to *written when it
+ * wrote. mode is taken less the umask, which must let the owner in. */
 int containers_put_file(int dir, const char *name, const void *bytes, size_t len, mode_t mode,
 			size_t *written, struct err *err);
 

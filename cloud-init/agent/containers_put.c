@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files, links and folders that are written only when they are not right. After a power cut any of them may be
- * empty: what is read back and compared at each boot needs no sync.
+ * Files, links and folders that are written only when they are not right. After a power cut or a crash any of them may
+ * be empty: what is read back and compared at each boot, before anybody else reads it, needs neither sync nor a
+ * temporary name.
  */
 #include "agent/containers_parts.h"
 
@@ -18,11 +19,12 @@
 
 #define UNFINISHED ".ingot"
 
-static bool has_bytes(int dir, const char *name, const void *bytes, size_t len)
+/* Compares with what fd has; closes it. */
+static bool has_bytes(int from, const char *name, const void *bytes, size_t len)
 {
 	char small[512];
 	CLEANUP_FREE char *large = NULL;
-	CLEANUP_FD int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	CLEANUP_FD int fd = from;
 	char *have = small;
 	struct stat st;
 
@@ -33,23 +35,37 @@ static bool has_bytes(int dir, const char *name, const void *bytes, size_t len)
 	return fd_pread(fd, have, len, 0, name, NULL) == 0 && memcmp(have, bytes, len) == 0;
 }
 
+static int create_file(int dir, const char *name, const void *bytes, size_t len, mode_t mode,
+		       struct err *err)
+{
+	CLEANUP_FD int fd =
+		openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+
+	if (fd < 0)
+		return err_sys(err, errno, "cannot create '%s'", name);
+	return fd_write(fd, bytes, len, name, err);
+}
+
 int containers_put_file(int dir, const char *name, const void *bytes, size_t len, mode_t mode,
 			size_t *written, struct err *err)
 {
 	CLEANUP_FREE char *temp = NULL;
-	CLEANUP_FD int fd = -1;
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 
-	if (has_bytes(dir, name, bytes, len))
+	if (fd < 0 && errno == ENOENT) {
+		/* Half of it would be seen by the next boot. A rename for each file takes as long as
+		 * all the rest. */
+		++*written;
+		return create_file(dir, name, bytes, len, mode, err);
+	}
+	if (has_bytes(fd, name, bytes, len))
 		return 0;
 	temp = mem_printf("%s" UNFINISHED, name);
 	unlinkat(dir, temp, 0); /* what is left of a crash; open says what is wrong otherwise */
-	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-	if (fd < 0)
-		return err_sys(err, errno, "cannot create '%s'", temp);
-	if (fd_write(fd, bytes, len, name, err) < 0 || fchmod(fd, mode) < 0 ||
-	    renameat(dir, temp, dir, name) < 0) {
-		if (!err || err->code == 0)
-			err_sys(err, errno, "cannot write '%s'", name);
+	if (create_file(dir, temp, bytes, len, mode, err) < 0)
+		return -1;
+	if (renameat(dir, temp, dir, name) < 0) {
+		err_sys(err, errno, "cannot write '%s'", name);
 		unlinkat(dir, temp, 0);
 		return -1;
 	}
@@ -66,6 +82,11 @@ int containers_put_link(int dir, const char *name, const char *target, size_t *w
 
 	if (len >= 0 && (size_t)len == strlen(target) && memcmp(have, target, (size_t)len) == 0)
 		return 0;
+	++*written;
+	if (len < 0 && errno == ENOENT)
+		return symlinkat(target, dir, name) < 0
+			       ? err_sys(err, errno, "cannot create the link '%s'", name)
+			       : 0;
 	temp = mem_printf("%s" UNFINISHED, name);
 	unlinkat(dir, temp, 0);
 	if (symlinkat(target, dir, temp) < 0)
@@ -75,7 +96,6 @@ int containers_put_link(int dir, const char *name, const char *target, size_t *w
 		unlinkat(dir, temp, 0);
 		return -1;
 	}
-	++*written;
 	return 0;
 }
 

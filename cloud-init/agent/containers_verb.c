@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -163,6 +164,8 @@ int verb_containers(const struct verb_options *options, struct err *err)
 	json_t *result;
 	int r;
 
+	/* The engines' files have modes of their own, whoever calls this. */
+	umask(022);
 	/* An image that cannot say what it is may still have containers. */
 	(void)agent_open(&agent, options->root, &ignored);
 	report.kind = agent.kind;

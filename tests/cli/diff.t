@@ -308,7 +308,7 @@ jq '.repositories[0].inrelease = "22" | .packages[0].sha256 = "01" | .containers
 run_ok 'two locks' "$INGOT" diff one.lock two.lock
 like "$out" '^  ~ openssl  sha256 00 -> 01$' 'the same version with another content'
 like "$out" '^  ~ trixie  11 -> 22$' 'a repository'
-like "$out" '^  ~ r  sha256:1 -> sha256:2$' 'a container'
+like "$out" '^  ~ r  digest sha256:1 -> sha256:2$' 'a container'
 
 # Names of hostile images: control characters stay away from the terminal, bytes that are no UTF-8 are shown.
 mkdir -p H/etc/systemd/system

@@ -43,7 +43,7 @@ static void clean_environment(void)
 	setenv("HOME", here, 1);
 }
 
-/* Starts a program with its standard output in a pipe, whose end is returned. */
+/* Starts a program with its standard output in a pipe, whose end is returned, and its errors in server.log. */
 __attribute__((unused)) static int start_server(const char *const *argv)
 {
 	int out[2];
@@ -58,6 +58,7 @@ __attribute__((unused)) static int start_server(const char *const *argv)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out[1], STDOUT_FILENO);
+		dup2(open("server.log", O_WRONLY | O_CREAT | O_APPEND, 0600), STDERR_FILENO);
 		execvp(argv[0], (char *const *)argv);
 		_exit(127);
 	}

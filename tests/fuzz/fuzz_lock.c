@@ -32,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct lock lock CLEANUP(lock_free) = {0}, again CLEANUP(lock_free) = {0};
 	CLEANUP(str_free) struct str text = {0}, text2 = {0};
+	const struct lock none = {0};
 	CLEANUP_JSON json_t *changes = NULL;
 	struct err err = {0};
 
@@ -49,5 +50,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	       "both are the same");
 	changes = lock_compare(&lock, &again);
 	demand(json_array_size(changes) == 0, "nothing has changed");
+	json_decref(changes);
+	changes = lock_compare_containers(&lock, &again);
+	demand(json_array_size(changes) == 0, "no container has changed");
+	json_decref(changes);
+	changes = lock_compare_containers(&lock, &none);
+	demand(json_array_size(changes) == json_array_size(lock.containers), "all are gone");
 	return 0;
 }

@@ -100,6 +100,45 @@ TEST(status_of_a_manager)
 	json_decref(status);
 }
 
+TEST(status_tells_of_containers)
+{
+	json_t *status;
+	char *text;
+
+	whole_machine();
+	fake_machine_file(
+		"/run/ingot/containers.json",
+		"{\"v\":1,\"engines\":{\"containerd\":{\"images\":2,\"missing\":[],\"kept\":[],\"fallback\":"
+		"false},\"docker\":{\"images\":3,\"missing\":[\"app:1: its configuration is damaged\"],"
+		"\"kept\":[\"old:1: container 0123 uses it\"],\"fallback\":true,\"why\":\"userns-remap is "
+		"set\",\"error\":\"no space\"}}}");
+	status = gather();
+	text = as_text(status);
+	CHECK_CONTAINS(
+		text,
+		"containers containerd: 2 images, 0 missing, 0 kept of earlier systems\n"
+		"containers docker: 3 images, 1 missing, 1 kept of earlier systems, to be loaded\n"
+		"           no space\n"
+		"           not in its store: userns-remap is set\n"
+		"           missing app:1: its configuration is damaged\n"
+		"           kept old:1: container 0123 uses it\n");
+	CHECK_INT(json_object_size(json_object_get(status, "unreadable")), 0);
+	free(text);
+	json_decref(status);
+}
+
+TEST(status_tells_of_containers_that_nobody_gave_to_an_engine)
+{
+	json_t *status;
+
+	whole_machine();
+	fake_machine_file("/usr/share/ingot/containers/images.json", "{}");
+	status = gather();
+	CHECK_CONTAINS(json_member_string(json_object_get(status, "unreadable"), "containers"),
+		       "containers.json");
+	json_decref(status);
+}
+
 TEST(status_of_a_trial_boot)
 {
 	json_t *status;

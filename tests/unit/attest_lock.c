@@ -245,6 +245,77 @@ TEST(compares)
 	CHECK_CONTAINS(said.data, "\n    and 3 more");
 }
 
+#define ROW(reference, digit) "{\"reference\": \"" reference "\", \"digest\": \"sha256:" digit "\"}"
+#define SHB "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+/* The good lock with these rows of containers. */
+static void take_containers(const char *rows, struct lock *lock)
+{
+	CLEANUP_FREE char *text = with("    " ROW("registry.example/x:1", SHA), rows);
+
+	take(text, lock);
+}
+
+TEST(containers_have_their_names)
+{
+	struct lock lock CLEANUP(lock_free) = {0};
+	CLEANUP(str_free) struct str text = {0};
+	struct lock again CLEANUP(lock_free) = {0};
+
+	take_containers(
+		ROW("docker.io/a", SHA) "," ROW("docker.io/a", SHB) "," ROW(
+			"oci:./my layouts/\\\"ä\\\".tar", SHA) "," ROW("oci:docker.io/x:1", SHA),
+		&lock);
+	CHECK_INT(json_array_size(lock.containers), 4);
+	lock_text(&lock, &text);
+	take(text.data, &again);
+	CHECK(json_equal(lock.containers, again.containers));
+	refuse("\"registry.example/x:1\"", "\"oci:\"", "x.lock:18: 'reference' or 'digest'");
+	refuse("\"registry.example/x:1\"", "\"oci:a\\n\"", "x.lock:18: 'reference' or 'digest'");
+	refuse("\"registry.example/x:1\"", "\"oci:\\u009b2J\"",
+	       "x.lock:18: 'reference' or 'digest'");
+	refuse("\"registry.example/x:1\"", "\"file a\"", "x.lock:18: 'reference' or 'digest'");
+	refuse("\"digest\": \"sha256:", "\"digest\": \"sha512:", "x.lock:18:");
+	refuse("    " ROW("registry.example/x:1", SHA), ROW("a:1", SHA) ",\n" ROW("a:1", SHA),
+	       "not in order, or twice there");
+	refuse("    " ROW("registry.example/x:1", SHA), ROW("b:1", SHA) ",\n" ROW("a:1", SHB),
+	       "not in order, or twice there");
+}
+
+static void check_containers(const char *before, const char *now, const char *want)
+{
+	struct lock a CLEANUP(lock_free) = {0}, b CLEANUP(lock_free) = {0};
+	CLEANUP_JSON json_t *changes = NULL;
+	CLEANUP(str_free) struct str text = {0};
+
+	take_containers(before, &a);
+	take_containers(now, &b);
+	changes = lock_compare_containers(&a, &b);
+	str_add(&text, "");
+	lock_describe_containers(changes, 3, &text);
+	CHECK_STR(text.data, want);
+}
+
+#define CUT_A "sha256:aaaaaaaaaaaa"
+#define CUT_B "sha256:bbbbbbbbbbbb"
+
+TEST(compares_containers)
+{
+	check_containers("", "", "");
+	check_containers(ROW("a:1", SHA), ROW("a:1", SHA), "");
+	check_containers(ROW("a:1", SHA), ROW("a:1", SHB), "\n    ~ a:1 " CUT_A " -> " CUT_B);
+	check_containers("", ROW("a:1", SHA), "\n    + a:1 " CUT_A);
+	check_containers(ROW("a:1", SHA) "," ROW("c:1", SHA), ROW("b:1", SHA) "," ROW("c:1", SHA),
+			 "\n    - a:1 " CUT_A "\n    + b:1 " CUT_A);
+	/* Without tags: each digest is one of several. */
+	check_containers(ROW("a", SHA), ROW("a", SHA) "," ROW("a", SHB), "\n    + a " CUT_B);
+	check_containers(ROW("a", SHA) "," ROW("a", SHB), ROW("a", SHB), "\n    - a " CUT_A);
+	check_containers(
+		ROW("a:1", SHA) "," ROW("b:1", SHA) "," ROW("c:1", SHA) "," ROW("d:1", SHA), "",
+		"\n    - a:1 " CUT_A "\n    - b:1 " CUT_A "\n    - c:1 " CUT_A
+		"\n    and 1 more container images");
+}
+
 TEST(files)
 {
 	struct lock lock CLEANUP(lock_free) = {0};

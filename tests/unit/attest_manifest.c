@@ -100,6 +100,24 @@ TEST(the_manifest_holds_it_all)
 	disk_free(&disk);
 }
 
+TEST(containers_are_there_or_an_empty_list)
+{
+	struct manifest m = sample();
+	CLEANUP_JSON json_t *list = json_pack("[{s:s}]", "reference", "app:1");
+	CLEANUP_JSON json_t *none = NULL, *some = NULL;
+	struct err err = {0};
+
+	none = manifest_json(&m, &err);
+	CHECK_OK_PTR(none, &err);
+	CHECK(json_is_array(json_object_get(none, "containers")));
+	CHECK_INT(json_array_size(json_object_get(none, "containers")), 0);
+	m.containers = list;
+	some = manifest_json(&m, &err);
+	CHECK_OK_PTR(some, &err);
+	CHECK(json_equal(json_object_get(some, "containers"), list));
+	disk_free(&disk);
+}
+
 TEST(equal_values_give_equal_bytes)
 {
 	struct manifest m = sample();

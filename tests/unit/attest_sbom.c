@@ -64,9 +64,16 @@ static const struct sbom_file files[] = {
 	{"/etc/issue", ABC256, ABC1, 3, "overlay base"},
 };
 
+static const char *const container_layers[] = {"sha256:" ABC256, "sha256:" SHA256};
+
 static const struct sbom_container containers[] = {
-	{"registry.example:5000/team/App:1.2", "sha256:" ABC256},
-	{"nginx", "sha256:" SHA256},
+	{.reference = "registry.example:5000/team/App:1.2",
+	 .digest = "sha256:" ABC256,
+	 .config = "sha256:" SHA256,
+	 .layers = container_layers,
+	 .layer_count = ARRAY_SIZE(container_layers),
+	 .size = 12},
+	{.reference = "nginx", .digest = "sha256:" SHA256},
 };
 
 static struct sbom sample(void)
@@ -162,9 +169,9 @@ static struct sbom hostile(void)
 		{"/a b", SHA256, SHA1, 0, ""},
 	};
 	static const struct sbom_container hostile_containers[] = {
-		{BYTES, "sha256:" SHA256},
-		{"a:b:c@d@e", "sha256:" SHA256},
-		{"/", "sha256:" SHA256},
+		{.reference = BYTES, .digest = "sha256:" SHA256},
+		{.reference = "a:b:c@d@e", .digest = "sha256:" SHA256},
+		{.reference = "/", .digest = "sha256:" SHA256},
 	};
 	struct sbom s = sample();
 
@@ -301,9 +308,13 @@ TEST(spdx_holds_it_all)
 		      find(json_object_get(v, "files"), "fileName", "./etc/motd")));
 	CHECK(!related(v, ours, "CONTAINS",
 		       find(json_object_get(v, "files"), "fileName", "./usr/bin/ingot-agent")));
-	spdx_package(v, "pkg:oci/app@sha256:" ABC256
-			"?repository_url=registry.example:5000%2Fteam%2FApp&tag=1.2");
-	spdx_package(v, "pkg:oci/nginx@sha256:" SHA256);
+	ours = spdx_package(v, "pkg:oci/app@sha256:" ABC256
+			       "?repository_url=registry.example:5000%2Fteam%2FApp&tag=1.2");
+	CHECK_STR(json_member_string(ours, "sourceInfo"),
+		  "configuration sha256:" SHA256 ", layers sha256:" ABC256 " sha256:" SHA256);
+	CHECK_STR(json_member_string(ours, "primaryPackagePurpose"), "CONTAINER");
+	ours = spdx_package(v, "pkg:oci/nginx@sha256:" SHA256);
+	CHECK(!json_object_get(ours, "sourceInfo"));
 }
 
 TEST(cyclonedx_holds_it_all)
@@ -328,6 +339,14 @@ TEST(cyclonedx_holds_it_all)
 		BASH_SOURCE);
 	hashes = json_line(json_object_get(bash, "hashes"));
 	CHECK_STR(hashes, "[{\"alg\":\"SHA-256\",\"content\":\"" ABC256 "\"}]");
+	node = find(list, "name", "registry.example:5000/team/App:1.2");
+	CHECK_STR(json_member_string(node, "type"), "container");
+	free(hashes);
+	hashes = json_line(json_object_get(node, "properties"));
+	CHECK_STR(hashes, "[{\"name\":\"ingot:oci:config\",\"value\":\"sha256:" SHA256
+			  "\"},{\"name\":\"ingot:oci:layer\",\"value\":\"sha256:" ABC256
+			  "\"},{\"name\":\"ingot:oci:layer\",\"value\":\"sha256:" SHA256
+			  "\"},{\"name\":\"ingot:size\",\"value\":\"12\"}]");
 	graph = json_object_get(v, "dependencies");
 	node = find(graph, "ref", json_member_string(bash, "bom-ref"));
 	depends = json_line(json_object_get(node, "dependsOn"));
@@ -432,7 +451,15 @@ TEST(what_is_missing_is_an_error)
 	static const struct sbom_package bad_digest = {
 		.name = "a", .version = "1", .architecture = "all", .sha256 = "E3B0"};
 	static const struct sbom_file bad_file = {"/a", SHA256, NULL, 0, "x"};
-	static const struct sbom_container bad_container = {"a", "sha256:12"};
+	static const struct sbom_container bad_container = {.reference = "a",
+							    .digest = "sha256:12"};
+	static const char *const bad_layers[] = {"sha256:" ABC256, "x"};
+	static const struct sbom_container bad_config = {
+		.reference = "a", .digest = "sha256:" SHA256, .config = SHA256};
+	static const struct sbom_container bad_layer = {.reference = "a",
+							.digest = "sha256:" SHA256,
+							.layers = bad_layers,
+							.layer_count = 2};
 	struct sbom s = sample();
 
 	s.packages = &no_version;
@@ -448,6 +475,10 @@ TEST(what_is_missing_is_an_error)
 	s.containers = &bad_container;
 	s.container_count = 1;
 	refuse(&s, "container image 'a' has no digest");
+	s.containers = &bad_config;
+	refuse(&s, "the configuration or a layer of container image 1 has no digest");
+	s.containers = &bad_layer;
+	refuse(&s, "the configuration or a layer of container image 1 has no digest");
 	s = sample();
 	s.name = "";
 	refuse(&s, "the image has no name");

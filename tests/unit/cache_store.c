@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "cache/cache.h"
 
+#include <sys/resource.h>
+
 static struct cache *open_here(void)
 {
 	struct err err = {0};
@@ -360,6 +362,22 @@ TEST(gc_keeps_what_is_in_use)
 	CHECK(is_there(cache, "b"));
 	CHECK(!is_there(cache, "a"));
 	cache_close(other);
+	cache_close(cache);
+}
+
+/* Every entry that is found stays open until the end. */
+TEST(many_entries_are_held)
+{
+	struct rlimit limit = {.rlim_cur = 40, .rlim_max = 1000};
+	struct cache *cache = open_here();
+
+	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	for (int i = 0; i < 300; i++) {
+		CLEANUP_FREE char *name = mem_printf("%d", i);
+
+		put(cache, name, name, strlen(name));
+		CHECK(is_there(cache, name));
+	}
 	cache_close(cache);
 }
 

@@ -79,12 +79,12 @@ TEST(what_is_not_known_is_said)
 	CLEANUP(inventory_cleanup) struct inventory *b = MAKE(FILE("/x", "1"));
 	CLEANUP_JSON json_t *diff = NULL, *files = NULL, *keys = NULL;
 
-	set(a, "containers", "r", json_string("d"));
+	set(a, "repositories", "r", json_string("d"));
 	set(a, "sysctl", "k", json_string("1"));
 	diff = compare(a, b, NULL);
 	CHECK(json_object_get(diff, "sysctl") && !json_object_get(diff, "files"));
 	CHECK_CONTAINS(line(json_object_get(diff, "unknown")),
-		       "{\"a\":true,\"b\":false,\"category\":\"containers\"}");
+		       "{\"a\":true,\"b\":false,\"category\":\"repositories\"}");
 	CHECK_CONTAINS(line(json_object_get(diff, "unknown")),
 		       "{\"a\":false,\"b\":true,\"category\":\"files\"}");
 	files = compare(a, b, "files");
@@ -93,6 +93,51 @@ TEST(what_is_not_known_is_said)
 	keys = compare(a, b, "keys");
 	CHECK_STR(line(json_object_get(keys, "unknown")),
 		  "[{\"a\":false,\"b\":false,\"category\":\"keys\"}]");
+}
+
+#define LAYERS "/usr/share/ingot/containers/layers/"
+
+/* A layer that comes or goes is one row; inside of one that both have every file counts. */
+TEST(container_layers_come_and_go_as_one)
+{
+	CLEANUP(inventory_cleanup)
+	struct inventory *a = MAKE(FILE(LAYERS "old/bin/x", "x"), FILE(LAYERS "both/y", "1"),
+				   FILE(LAYERS "both/gone", "1"));
+	CLEANUP(inventory_cleanup)
+	struct inventory *b = MAKE(FILE(LAYERS "new/bin/x", "x"), FILE(LAYERS "new/bin/z", "x"),
+				   FILE(LAYERS "both/y", "2"));
+	CLEANUP_JSON json_t *diff = compare(a, b, "files");
+	const json_t *files = json_object_get(diff, "files"), *list;
+
+	list = json_object_get(files, "added");
+	CHECK_INT(json_array_size(list), 1);
+	CHECK_STR(json_member_string(json_array_get(list, 0), "path"), LAYERS "new");
+	list = json_object_get(files, "removed");
+	CHECK_INT(json_array_size(list), 2);
+	CHECK_STR(json_member_string(json_array_get(list, 0), "path"), LAYERS "both/gone");
+	CHECK_STR(json_member_string(json_array_get(list, 1), "path"), LAYERS "old");
+	list = json_object_get(files, "changed");
+	CHECK_INT(json_array_size(list), 1);
+	CHECK_STR(json_member_string(json_array_get(list, 0), "path"), LAYERS "both/y");
+	CHECK_INT(json_integer_value(json_object_get(files, "added_count")), 1);
+	CHECK(json_is_false(json_object_get(diff, "same")));
+}
+
+TEST(locks_and_images_share_digests_of_containers)
+{
+	CLEANUP(inventory_cleanup) struct inventory *a = inventory_begin("a", "lock");
+	CLEANUP(inventory_cleanup) struct inventory *b = inventory_begin("b", "image");
+
+	set(a, "containers", "app:1", json_pack("{s:s}", "digest", "sha256:1"));
+	set(b, "containers", "app:1",
+	    json_pack("{s:s, s:s, s:i}", "digest", "sha256:1", "image", "sha256:2", "bytes", 3));
+	CLEANUP_JSON json_t *diff = compare(a, b, NULL);
+
+	CHECK(json_is_true(json_object_get(diff, "same")));
+	set(a, "containers", "app:1", json_pack("{s:s}", "digest", "sha256:9"));
+	check(a, b, "containers",
+	      "{\"added\":[],\"changed\":[{\"from\":{\"digest\":\"sha256:9\"},\"name\":\"app:1\","
+	      "\"to\":{\"digest\":\"sha256:1\"}}],\"removed\":[]}");
 }
 
 TEST(files_change_in_every_way)

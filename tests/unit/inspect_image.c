@@ -29,6 +29,11 @@ static void check_image(const char *path, const char *format)
 	CHECK(json_is_true(json_object_get(v, "verified")));
 	CHECK_INT(json_integer_value(json_object_get(v, "size")), 101 * MIB);
 	CHECK_INT(json_integer_value(json_object_get(v, "packages")), 2);
+	part = json_array_get(json_object_get(v, "containers"), 0);
+	CHECK_STR(json_member_string(part, "reference"), "docker.io/team/app:1");
+	CHECK_STR(json_member_string(part, "image"), "sha256:" TESTIMAGE_DIGEST);
+	CHECK_INT(json_integer_value(json_object_get(part, "bytes")), 42);
+	CHECK_INT(json_array_size(json_object_get(v, "containers")), 1);
 	CHECK_STR(json_member_string(json_object_get(v, "root"), "compression"), "zstd");
 	CHECK_STR(json_member_string(json_object_get(v, "os_release"), "PRETTY_NAME"),
 		  "Debian \"trixie\"");

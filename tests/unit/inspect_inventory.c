@@ -288,8 +288,8 @@ TEST(memory_is_bounded)
 	memset(target, 'x', 65535);
 	while (count < 4096 && inventory_add(inv, &file, &err) == 0)
 		count++;
-	CHECK(count > 700 && count < 1100);
-	CHECK_STR(err.msg, "cannot read 'disk': it has more files than fit in 64 MiB");
+	CHECK(count > 1400 && count < 2200);
+	CHECK_STR(err.msg, "cannot read 'disk': it has more files than fit in 128 MiB");
 }
 
 /* In a process of its own, whose memory does not count. */
@@ -318,14 +318,14 @@ TEST_TIMEOUT(memory_for_a_hostile_image, 300)
 	struct stat st;
 	struct err err = {0};
 
-	write_many(600000, "many");
-	CHECK(stat("many", &st) == 0 && st.st_size < 16 << 20);
+	write_many(1200000, "many");
+	CHECK(stat("many", &st) == 0 && st.st_size < 32 << 20);
 	inv = inventory_open("many", &err);
 	CHECK_ERR_PTR(inv, &err, ERR_OTHER,
-		      "cannot read 'many': it has more files than fit in 64 MiB");
+		      "cannot read 'many': it has more files than fit in 128 MiB");
 	CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
 #ifndef __SANITIZE_ADDRESS__
-	CHECK(usage.ru_maxrss < 128 << 10); /* KiB */
+	CHECK(usage.ru_maxrss < 256 << 10); /* KiB */
 #endif
 }
 
@@ -407,9 +407,99 @@ TEST(manifests_and_locks)
 	CHECK_STR(FACT(inv, "packages"),
 		  "{\"a\":{\"architecture\":\"amd64\",\"sha256\":\"00\",\"version\":\"1\"},"
 		  "\"a:i386\":{\"architecture\":\"i386\",\"version\":\"1\"}}");
-	CHECK_STR(FACT(inv, "containers"), "{\"r\":\"sha256:1\"}");
+	CHECK_STR(FACT(inv, "containers"), "{\"r\":{\"digest\":\"sha256:1\"}}");
 	CHECK_STR(FACT(inv, "repositories"), "{\"s\":\"11\"}");
 	CHECK(!inventory_files(inv, &files, &count));
+}
+
+#define DIGEST(digit) \
+	"sha256:" digit "000000000000000000000000000000000000000000000000000000000000000"
+#define OF(digit) "{\"digest\": \"" DIGEST(digit) "\"}"
+
+static const char description[] =
+	"{\"version\": 1, \"engines\": {}, \"images\": ["
+	"{\"names\": [\"docker.io/a:1\", \"docker.io/a:2\"], \"repositories\": [\"docker.io/a\"],"
+	" \"target\": " OF("1") ", \"manifest\": " OF("2") ", \"config\": " OF(
+		"3") ","
+		     " \"blobs\": [], \"layers\": [\"" DIGEST("4") "\", \"" DIGEST(
+			     "5") "\"]},"
+				  "{\"names\": [], \"repositories\": [\"docker.io/b\"],"
+				  " \"target\": " OF("6") ", \"manifest\": " OF("6") ", \"config\": " OF(
+					  "7") ","
+					       " \"blobs\": [], \"layers\": []},"
+					       "{\"names\": [], \"repositories\": [\"docker.io/b\"],"
+					       " \"target\": " OF("8") ", \"manifest\": " OF("8") ", \"config\": " OF(
+						       "9") ","
+							    " \"blobs\": [], \"layers\": []}],"
+							    "\"layers\": {\"" DIGEST("4") "\": {\"size\": 40}, \"" DIGEST(
+								    "5") "\": {\"size\": 2}}}";
+
+#define IMAGES "/usr/share/ingot/containers/images.json"
+#define LAYER(file) "/usr/share/ingot/containers/layers/00/" file
+
+TEST(containers)
+{
+	CLEANUP(inventory_cleanup)
+	struct inventory *inv =
+		MAKE(FILE(IMAGES, description), {LAYER("su"), S_IFREG | 04755, "x", 0, 0, NULL},
+		     FILE(LAYER("usr/lib/systemd/system/x.service"), INSTALL),
+		     FILE(LAYER("root/.ssh/authorized_keys"), "key\n"));
+	CLEANUP(inventory_cleanup) struct inventory *none = MAKE(FILE("/x", "x"));
+
+	CHECK_STR(FACT(inv, "containers", "docker.io/a:1"),
+		  "{\"bytes\":42,\"digest\":\"" DIGEST("1") "\",\"image\":\"" DIGEST(
+			  "3") "\",\"layers\":2,\"manifest\":\"" DIGEST("2") "\"}");
+	CHECK_STR(FACT(inv, "containers", "docker.io/a:2", "digest"), "\"" DIGEST("1") "\"");
+	CHECK_STR(FACT(inv, "containers", "docker.io/b", "digest"), "\"" DIGEST("6") "\"");
+	CHECK_STR(FACT(inv, "containers", "docker.io/b@" DIGEST("8"), "digest"),
+		  "\"" DIGEST("8") "\"");
+	CHECK_INT(json_object_size(value_at(inventory_facts(inv), "containers", NULL)), 4);
+	/* What is in a layer is not the host's. */
+	CHECK_STR(FACT(inv, "setuid"), "{}");
+	CHECK_STR(FACT(inv, "units"), "{}");
+	CHECK(!inventory_wants_text(LAYER("usr/lib/systemd/system/x.service"), 10));
+	CHECK(!inventory_wants_text(LAYER("root/.ssh/authorized_keys"), 10));
+	CHECK_STR(FACT(none, "containers"), "{}");
+}
+
+static void refuse_containers(const char *from, const char *to, const char *message)
+{
+	CLEANUP(inventory_cleanup) struct inventory *inv = inventory_begin("test", "disk");
+	const char *at = strstr(description, from);
+	CLEANUP_FREE char *text = NULL;
+	struct err err = {0};
+
+	CHECK(at != NULL);
+	text = mem_printf("%.*s%s%s", (int)(at - description), description, to, at + strlen(from));
+	add_thing(inv, &(struct thing)DIR("/"));
+	add_thing(inv, &(struct thing)DIR("/usr"));
+	add_thing(inv, &(struct thing)DIR("/usr/share"));
+	add_thing(inv, &(struct thing)DIR("/usr/share/ingot"));
+	add_thing(inv, &(struct thing)DIR("/usr/share/ingot/containers"));
+	add_thing(inv, &(struct thing)FILE(IMAGES, text));
+	CHECK(inventory_finish(inv, &err) < 0);
+	CHECK_CONTAINS(err.msg, message);
+}
+
+TEST(hostile_containers)
+{
+	refuse_containers("\"version\": 1", "\"version\": 2", "its version is not 1");
+	refuse_containers("\"images\": [", "\"images\": 1, \"x\": [", "no list of at most");
+	refuse_containers("{\"names\": [\"docker.io/a:1\"", "{\"names\": [\"\\u001b[2J\"",
+			  "member names of image 1 is wrong");
+	refuse_containers("{\"names\": [\"docker.io/a:1\"", "{\"names\": [1",
+			  "member names of image 1 is wrong");
+	refuse_containers("\"repositories\": [\"docker.io/b\"", "\"repositories\": [\"\"",
+			  "member repositories of image 2 is wrong");
+	refuse_containers("\"target\": {", "\"target\": 1, \"x\": {", "member target of image 1");
+	refuse_containers("{\"digest\": \"sha256:6", "{\"digest\": \"sha256:../",
+			  "member target of image 2");
+	refuse_containers("\"size\": 40", "\"size\": -1", "member layers of image 1");
+	refuse_containers("\"size\": 40", "\"size\": 9223372036854775807",
+			  "member layers of image 1");
+	refuse_containers("\"size\": 40", "\"size\": \"40\"", "member layers of image 1");
+	refuse_containers("\"layers\": {", "\"layers\": 1, \"x\": {", "member layers of image 1");
+	refuse_containers("{\"version\"", "[\"version\"", "not valid JSON");
 }
 
 /* Each byte of metadata flipped: an error or another inventory, never a crash. */

@@ -9,6 +9,35 @@
 #include "base/mem.h"
 #include "net/http.h"
 
+#define LETTERS "abcdefghijklmnopqrstuvwxyz"
+
+/* The alphabet, with ranges; the first time only five letters of it are sent. */
+static void letters(const struct fake_request *r)
+{
+	const char *range = fake_header(r, "Range");
+	size_t first = range ? strtoul(range + strlen("bytes="), NULL, 10) : 0;
+	const char *fault = r->path + strlen("/letters");
+
+	if (strcmp(fault, "-whole") == 0)
+		first = 0;
+	if (strcmp(fault, "-busy") == 0 && r->number == 1) {
+		fake_reply(r, "503 Busy\r\n", "not for the sink");
+		return;
+	}
+	if (strcmp(fault, "-missing") == 0) {
+		fake_reply(r, "404 Not Found\r\n", "not for the sink");
+		return;
+	}
+	if (strcmp(fault, "-other") == 0 && first)
+		first++;
+	if (first)
+		dprintf(r->fd, "HTTP/1.1 206 Part\r\nContent-Range: bytes %zu-25/26\r\n", first);
+	else
+		dprintf(r->fd, "HTTP/1.1 200 OK\r\n");
+	dprintf(r->fd, "Content-Length: %zu\r\nConnection: close\r\n\r\n", 26 - first);
+	dprintf(r->fd, "%.*s", r->number == 0 ? 5 : 26, &LETTERS[first]);
+}
+
 static void answer(struct fake_request *r)
 {
 	const char *match = fake_header(r, "If-None-Match");
@@ -56,6 +85,13 @@ static void answer(struct fake_request *r)
 		fake_reply(r, "302 Found\r\nLocation: file:///etc/passwd\r\n", "");
 	} else if (strcmp(r->path, "/garbage") == 0) {
 		dprintf(r->fd, "\001\002\003 this is no HTTP\r\n\r\n");
+	} else if (strncmp(r->path, "/letters", 8) == 0) {
+		letters(r);
+	} else if (strcmp(r->path, "/headers") == 0) {
+		fake_reply(r,
+			   "200 OK\r\nLink: <a>\r\nlink:  <b> \r\nX-Long: y\r\nLinked: "
+			   "no\r\nLink:\r\n",
+			   "");
 	} else if (strcmp(r->path, "/echo") == 0) {
 		char text[256];
 
@@ -228,6 +264,155 @@ TEST(messages_have_no_secrets)
 		  "http://127.0.0.1:");
 	CHECK_CONTAINS(err.msg, "/a@b'");
 	CHECK(!strstr(err.msg, "hidden") && !strstr(err.msg, "secret"));
+}
+
+static int take(void *context, const void *bytes, size_t len, struct err *err)
+{
+	struct str *taken = context;
+
+	CHECK(len > 0);
+	if (taken->len + len > 100)
+		return err_set(err, ERR_SPACE, "the sink is full");
+	str_add_bytes(taken, bytes, len);
+	return 0;
+}
+
+/* What the sink has after an answer with this status. */
+static void streams(const char *path, int retries, long status, const char *want)
+{
+	CLEANUP(str_free) struct str taken = {0};
+	const struct http_sink sink = {take, &taken};
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_OK(
+		http_do(&(struct http_request){.url = url(path), .sink = &sink, .retries = retries},
+			&a, &err),
+		&err);
+	CHECK_INT(a.status, status);
+	CHECK_STR(taken.data ? taken.data : "", want);
+}
+
+TEST(bodies_go_to_the_sink)
+{
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	CLEANUP(str_free) struct str taken = {0};
+	const struct http_sink sink = {take, &taken};
+	struct err err = {0};
+
+	streams("/hello", 0, 200, "hello");
+	/* What went on after an interruption, with and without ranges, is whole and in order. */
+	streams("/letters", 1, 206, LETTERS);
+	streams("/letters-whole", 1, 200, LETTERS);
+	streams("/letters-busy", 2, 206, LETTERS);
+	/* Bodies of errors are not for it. */
+	CHECK_OK(http_do(&(struct http_request){.url = url("/letters-missing"), .sink = &sink}, &a,
+			 &err),
+		 &err);
+	CHECK_INT(a.status, 404);
+	CHECK_STR(a.body.data, "not for the sink");
+	CHECK_INT(taken.len, 0);
+}
+
+TEST(a_sink_that_has_something_already)
+{
+	CLEANUP(str_free) struct str taken = {0};
+	const struct http_sink sink = {take, &taken};
+	struct http_request request = {
+		.url = url("/letters-here"), .sink = &sink, .offset = 20, .retries = 1};
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_OK(http_do(&request, &a, &err), &err);
+	CHECK_INT(a.status, 206);
+	CHECK_STR(taken.data, "uvwxyz");
+}
+
+static void sink_fails(const char *path, int retries, int code, enum http_fault fault,
+		       const char *part, const char *want)
+{
+	CLEANUP(str_free) struct str taken = {0};
+	const struct http_sink sink = {take, &taken};
+	struct http_request request = {.url = url(path), .sink = &sink, .retries = retries};
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_ERR(http_do(&request, &a, &err), &err, code, part);
+	CHECK_INT(a.status, 0);
+	CHECK_INT(a.fault, fault);
+	if (want)
+		CHECK_STR(taken.data, want);
+}
+
+TEST(sinks_and_failures)
+{
+	sink_fails("/letters", 0, ERR_NETWORK, HTTP_FAULT_CUT, "cannot fetch", "abcde");
+	sink_fails("/letters-other", 1, ERR_NETWORK, HTTP_FAULT_OTHER, "another range", "abcde");
+	sink_fails("/big", 3, ERR_SPACE, HTTP_FAULT_SINK, "the sink is full", NULL);
+}
+
+TEST(wanted_headers)
+{
+	static const char *const want[] = {"Link", "X-Long", "X-None", NULL};
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+
+	CHECK_OK(http_do(&(struct http_request){.url = url("/headers"), .want = want}, &a, &err),
+		 &err);
+	CHECK_STR(http_header(&a, "link", 0), "<a>");
+	CHECK_STR(http_header(&a, "Link", 1), "<b>");
+	CHECK_STR(http_header(&a, "Link", 2), "");
+	CHECK_STR(http_header(&a, "Link", 3), NULL);
+	CHECK_STR(http_header(&a, "X-LONG", 0), "y");
+	CHECK_STR(http_header(&a, "X-None", 0), NULL);
+	CHECK_STR(http_header(&a, "Linked", 0), NULL);
+}
+
+TEST(redirects_are_answers_when_none_are_allowed)
+{
+	get(&(struct http_request){.url = url("/redirect"), .redirects = -1}, 302, "go there");
+}
+
+TEST(faults)
+{
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+	char text[64];
+
+	snprintf(text, sizeof(text), "http://127.0.0.1:%u/", fake_closed_port());
+	CHECK_ERR(http_do(&(struct http_request){.url = text}, &a, &err), &err, ERR_NETWORK, "");
+	CHECK_INT(a.fault, HTTP_FAULT_CONNECT);
+	CHECK_ERR(http_do(&(struct http_request){.url = "http://name.invalid/"}, &a, &err), &err,
+		  ERR_NETWORK, "");
+	CHECK_INT(a.fault, HTTP_FAULT_NAME);
+	CHECK_ERR(http_do(&(struct http_request){.url = url("/loop")}, &a, &err), &err, ERR_NETWORK,
+		  "");
+	CHECK_INT(a.fault, HTTP_FAULT_REDIRECT);
+	CHECK_ERR(http_do(&(struct http_request){.url = url("/big"), .answer_max = 9}, &a, &err),
+		  &err, ERR_NETWORK, "");
+	CHECK_INT(a.fault, HTTP_FAULT_SIZE);
+	CHECK_OK(http_do(&(struct http_request){.url = url("/hello")}, &a, &err), &err);
+	CHECK_INT(a.fault, HTTP_FAULT_NONE);
+	/* The server sleeps then: it comes last. */
+	CHECK_ERR(http_do(&(struct http_request){.url = url("/slow"), .stall_s = 1}, &a, &err),
+		  &err, ERR_NETWORK, "");
+	CHECK_INT(a.fault, HTTP_FAULT_SLOW);
+}
+
+TEST(sessions)
+{
+	struct http_session *session = http_session_new();
+	struct http_request request = {.url = url("/hello"), .session = session};
+
+	CHECK(session);
+	get(&request, 200, "hello");
+	request.url = url("/missing");
+	get(&request, 404, "no");
+	request.url = url("/drop");
+	request.retries = 1;
+	get(&request, 200, "there");
+	http_session_free(session);
+	http_session_free(NULL);
 }
 
 TEST(all_at_once)

@@ -336,6 +336,7 @@ TEST(the_sinks_error_is_the_answer)
 	start();
 	CHECK_ERR(fetch("good", &taken, &err), &err, ERR_SPACE, "the sink is full");
 	CHECK_STR(err.msg, "the sink is full");
+	str_free(&taken.bytes);
 	CHECK_INT(asked("GET /v2/good/blobs/"), 1);
 }
 
@@ -646,6 +647,44 @@ TEST(many_threads_and_one_token)
 		CHECK_INT(pthread_join(threads[i], NULL), 0);
 	CHECK_INT(asked("/token/anonymous"), 1);
 	oci_client_free(client);
+}
+
+static void play_hub(struct fake_request *r)
+{
+	if (strcmp(r->path, "http://registry-1.docker.io/v2/library/debian/manifests/12") == 0)
+		fake_reply(r, "200 OK\r\nContent-Type: " OCI_TYPE_MANIFEST "\r\n", "{}");
+	else
+		fake_reply(r, "404 Not Found\r\n", "");
+}
+
+/* By way of a proxy, which sees what host is asked. */
+TEST(the_hub_has_its_api_elsewhere)
+{
+	struct oci_reference ref CLEANUP(oci_reference_free) = {0};
+	struct oci_descriptor d;
+	struct err err = {0};
+	char proxy[64], hex[DIGEST_HEX_SIZE];
+
+	clean_environment();
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", fake_http(play_hub));
+	setenv("http_proxy", proxy, 1);
+	known.name = "docker.io";
+	client = oci_client_new(&known, 1);
+	CHECK_OK(oci_reference_parse("debian:12", &ref, &err), &err);
+	CHECK_OK(oci_client_resolve(client, &ref, &d, &err), &err);
+	/* sha256 of "{}". */
+	CHECK_STR(digest_hex(&d.digest, hex),
+		  "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+	CHECK_U64(d.size, 2);
+	oci_client_free(client);
+}
+
+TEST(a_registry_that_is_broken_is_not_asked_twice_as_often)
+{
+	start();
+	unresolved("fault/broken", ERR_NETWORK, "answers 500");
+	CHECK_INT(asked("HEAD /v2/fault/broken/"), 4);
+	CHECK_INT(asked("GET /v2/fault/broken/"), 1);
 }
 
 TEST(connections_are_kept)
