@@ -74,7 +74,8 @@ static struct bolt_bucket *manifest_of(const struct containerd_store *store, con
 /* The chain ID of an image's topmost snapshot, by the label that unpacking gave its configuration. Caller frees. */
 static char *chain_of(const struct containerd_store *store, const char *target)
 {
-	CLEANUP_FREE char *config = reference(manifest_of(store, target, 0), LABEL_CONTENT "config");
+	CLEANUP_FREE char *config =
+		reference(manifest_of(store, target, 0), LABEL_CONTENT "config");
 
 	return config ? reference(blob_of(store, config), LABEL_SNAPSHOT) : NULL;
 }
