@@ -116,10 +116,12 @@ static int make_snapshot(struct containerd_store *store, struct bolt_bucket *all
 /* Sees to it that the snapshotter has the snapshot called name. *parent_id is the parent's number (0: none) and becomes
  * this one's. */
 static int put_snapshot(struct containerd_store *store, const char *name, const char *parent,
-			const struct containers_layer *layer, uint64_t *parent_id, struct err *err)
+			const struct containers_image *image, size_t index, uint64_t *parent_id,
+			struct err *err)
 {
 	static const char *const path[] = {"snapshots", NULL};
-	CLEANUP_FREE char *tree = containers_layer_path(&layer->diff_id);
+	const struct containers_layer *layer = image->layers[index];
+	CLEANUP_FREE char *tree = containers_layer_nth_path(image->layers, index);
 	struct bolt_bucket *version =
 		bolt_make_bucket(store->overlay, bolt_root(store->overlay), "v1", err);
 	struct bolt_bucket *all =
@@ -216,7 +218,7 @@ int containerd_overlay_put(struct containerd_store *store, const struct containe
 		containerd_digest(&image->chains[i], chain);
 		r = put_chain(store, chain, i ? parent : NULL, parent_name, &name, err);
 		if (r == 0)
-			r = put_snapshot(store, name, parent_name, image->layers[i], &id, err);
+			r = put_snapshot(store, name, parent_name, image, i, &id, err);
 		free(parent_name);
 		parent_name = name;
 		if (r < 0)

@@ -131,6 +131,12 @@ TEST(inline_buckets_end_where_those_of_bbolt_do)
 	}
 }
 
+static void number(char text[8], unsigned value)
+{
+	for (unsigned i = 8; i-- > 0; value /= 10)
+		text[i] = (char)('0' + value % 10);
+}
+
 /* Count keys of key_size bytes with values of value_size bytes; returns how high the tree of the bucket is. */
 static unsigned many(unsigned count, unsigned key_size, unsigned value_size)
 {
@@ -145,7 +151,7 @@ static unsigned many(unsigned count, unsigned key_size, unsigned value_size)
 	memset(key, 'k', key_size);
 	for (unsigned i = 0; i < count; i++) {
 		/* Not in order. */
-		snprintf(key + key_size - 8, 9, "%08u", i * 7919 % count);
+		number(key + key_size - 8, i * 7919 % count);
 		snprintf(value, value_size + 1, "%u", i * 7919 % count);
 		put(bolt, bucket, key, value, value_size);
 	}
@@ -157,7 +163,7 @@ static unsigned many(unsigned count, unsigned key_size, unsigned value_size)
 	for (unsigned i = 0; i < count; i++) {
 		const struct bolt_entry *entry;
 
-		snprintf(key + key_size - 8, 9, "%08u", i);
+		number(key + key_size - 8, i);
 		snprintf(value, value_size + 1, "%u", i);
 		entry = bolt_value(bucket, key);
 		CHECK(entry != NULL);
