@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LABEL_CONTENT "containerd.io/gc.ref.content."
 #define INDEX_DEPTH 2 /* indexes below an index */
@@ -230,10 +231,14 @@ static int check_image(struct containerd_store *store, const struct containers_i
 	CLEANUP(str_free) struct str text = {0};
 	char layer[CONTAINERD_DIGEST_SIZE];
 
-	for (size_t i = 0; i < image->layer_count; i++)
-		if (!image->layers[i]->present)
+	for (size_t i = 0; i < image->layer_count; i++) {
+		CLEANUP_FREE char *tree = containers_layer_nth_path(image->layers, i);
+		CLEANUP_FREE char *path = agent_path(store->agent, tree);
+
+		if (!image->layers[i]->present || access(path, F_OK) < 0)
 			return err_set(err, ERR_VERIFY, "its layer %s is not there",
 				       containerd_digest(&image->layers[i]->diff_id, layer));
+	}
 	if (containers_blob_read(store->agent, &image->target, &text, err) < 0 ||
 	    containers_blob_read(store->agent, &image->manifest, &text, err) < 0)
 		return -1;

@@ -47,8 +47,8 @@ static json_t *blob(const char *type, json_t *value)
 			 (json_int_t)strlen(text));
 }
 
-/* A layer: its diff_id is the digest of its name. */
-static json_t *layer(const char *name)
+/* A layer: its diff_id is the digest of its name. It has a folder for each time that the image has it. */
+static json_t *layer(const char *name, unsigned nth)
 {
 	char digest[CONTAINERD_DIGEST_SIZE];
 	CLEANUP_FREE char *tree = NULL, *split = NULL;
@@ -56,7 +56,8 @@ static json_t *layer(const char *name)
 
 	digest_bytes(name, strlen(name), &sum);
 	containerd_digest(&sum, digest);
-	tree = mem_printf("root" CONTAINERS_DIR "/layers/%s/file", digest + 7);
+	tree = nth == 1 ? mem_printf("root" CONTAINERS_DIR "/layers/%s/file", digest + 7)
+			: mem_printf("root" CONTAINERS_DIR "/layers/%s.%u/file", digest + 7, nth);
 	split = mem_printf("root" CONTAINERS_DIR "/split/%s.json.gz", digest + 7);
 	spew(tree, name);
 	spew(split, "");
@@ -73,8 +74,11 @@ static void image(const char *name, const char *layers, bool index)
 
 	for (const char *l = layers; *l; l++) {
 		char text[] = {*l, '\0'};
+		unsigned nth = 1;
 
-		json_array_append_new(diff_ids, layer(text));
+		for (const char *below = layers; below < l; below++)
+			nth += *below == *l;
+		json_array_append_new(diff_ids, layer(text, nth));
 		json_array_append_new(blobs, blob("application/vnd.oci.image.layer.v1.tar+gzip",
 						  json_pack("{s:s}", "compressed", text)));
 	}
@@ -472,6 +476,26 @@ TEST(damaged_documents_are_one_image_s_failure)
 	CHECK_CONTAINS(done.missing.items[0], NAME ": ");
 }
 
+TEST(a_layer_that_is_not_there)
+{
+	CLEANUP_FREE char *path = NULL;
+
+	new_root();
+	image(NAME, "aba", false);
+	image("example.com/b:2", "ab", false);
+	path = mem_printf(
+		"root" CONTAINERS_DIR "/layers/%s.2",
+		json_string_value(json_array_get(
+			json_object_get(json_array_get(json_object_get(list, "images"), 0),
+					"layers"),
+			0)) +
+			7);
+	CHECK_OK(path_remove_all(path, &err), &err);
+	run_ok(1);
+	CHECK_U64(done.missing.count, 1);
+	CHECK_CONTAINS(done.missing.items[0], "is not there");
+}
+
 TEST(stores_that_are_left_alone)
 {
 	struct bolt *meta;
@@ -605,8 +629,19 @@ TEST(nothing_is_wanted_and_nothing_was_written)
 	CHECK_MISSING("root/var/lib/containerd");
 }
 
+/* Reads where the tree of a snapshot is. */
+static bool link_of(unsigned id, char target[512])
+{
+	CLEANUP_FREE char *path = mem_printf("root" CONTAINERD_OVERLAY_DIR "/snapshots/%u/fs", id);
+	ssize_t len = readlink(path, target, 511);
+
+	target[len > 0 ? len : 0] = '\0';
+	return len > 0;
+}
+
 TEST(hundred_layers)
 {
+	char target[512], again[512];
 	char letters[101];
 	struct bolt *overlay;
 
@@ -620,6 +655,10 @@ TEST(hundred_layers)
 	overlay = open_db(OVERLAY);
 	CHECK_U64(AT(overlay, "snapshots")->count, 100);
 	CHECK_U64(AT(overlay, "parents")->count, 99);
+	/* A layer that is there again is there by another folder: overlayfs mounts none twice. */
+	CHECK(link_of(1, target) && link_of(91, again));
+	CHECK(str_has_prefix(again, target));
+	CHECK_STR(again + strlen(target), ".2");
 	bolt_free(overlay);
 	run_ok(1);
 	CHECK_U64(done.written, 0);
