@@ -229,7 +229,7 @@ static bool get_image_layers(const json_t *value, const struct containers *conta
 	    json_array_size(blobs) != count)
 		return false;
 	image->blobs = mem_alloc_array(count, sizeof(*image->blobs));
-	image->layers = mem_alloc_array(count, sizeof(*image->layers));
+	image->layers = mem_alloc_array(count, sizeof(void *));
 	image->chains = mem_alloc_array(count, sizeof(*image->chains));
 	image->layer_count = count;
 	for (size_t i = 0; i < count; i++) {
