@@ -80,7 +80,8 @@ static double backoff(const struct http_job *job)
 /* Takes the result of a try: done, or again later. */
 static void settle(struct http_job *job, CURLcode code)
 {
-	curl_off_t wait = 0;
+	curl_off_t asked = 0;
+	double wait;
 
 	job->running = false;
 	job->code = code;
@@ -88,17 +89,20 @@ static void settle(struct http_job *job, CURLcode code)
 	if (code == CURLE_OK)
 		curl_easy_getinfo(job->curl, CURLINFO_RESPONSE_CODE, &job->answer->status);
 	/* Seconds, or a date, which curl turns into seconds (RFC 9110, 10.2.3). */
-	if (curl_easy_getinfo(job->curl, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
-		job->answer->retry_after = (double)wait;
+	if (curl_easy_getinfo(job->curl, CURLINFO_RETRY_AFTER, &asked) == CURLE_OK && asked > 0)
+		job->answer->retry_after = (double)asked;
 	if (job->given - job->mark >= PROGRESS) {
 		job->mark = job->given;
 		job->tries = 1;
 	}
-	if (!job->request->body_read && job->tries <= job->request->retries &&
-	    is_worth_retrying(job))
-		job->not_before = clock_monotonic() + backoff(job);
-	else
+	if (job->request->body_read || job->tries > job->request->retries ||
+	    !is_worth_retrying(job)) {
 		job->done = true;
+		return;
+	}
+	wait = backoff(job);
+	http_job_log(job, wait);
+	job->not_before = clock_monotonic() + wait;
 }
 
 static int begin(CURLM *multi, struct http_job *job, struct err *err)

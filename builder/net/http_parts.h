@@ -50,6 +50,9 @@ void http_job_forget(struct http_job *job);
 /* Why the job's last try got no answer; HTTP_FAULT_OTHER when it got one. */
 enum http_fault http_job_fault(const struct http_job *job);
 
+/* Tells with -v why there is another try, and in how many seconds. */
+void http_job_log(const struct http_job *job, double wait);
+
 /* Sets the error of a job that got no answer, and the answer's fault. Returns -1. */
 int http_job_error(const struct http_job *job, struct err *err);
 

@@ -4,6 +4,7 @@
  */
 #include "net/http_parts.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -209,6 +210,17 @@ int http_job_range(struct http_job *job, struct err *err)
 	return 0;
 }
 
+/* A time limit: was the server there at all? */
+static enum http_fault timeout_fault(const struct http_job *job)
+{
+	curl_off_t ready = 0;
+
+	if (curl_easy_getinfo(job->curl, CURLINFO_PRETRANSFER_TIME_T, &ready) == CURLE_OK &&
+	    ready == 0)
+		return HTTP_FAULT_CONNECT;
+	return HTTP_FAULT_SLOW;
+}
+
 enum http_fault http_job_fault(const struct http_job *job)
 {
 	if (job->sink_failed)
@@ -237,7 +249,7 @@ enum http_fault http_job_fault(const struct http_job *job)
 		return strncasecmp(job->request->url, "http", 4) == 0 ? HTTP_FAULT_REDIRECT
 								      : HTTP_FAULT_OTHER;
 	case CURLE_OPERATION_TIMEDOUT:
-		return HTTP_FAULT_SLOW;
+		return timeout_fault(job);
 	case CURLE_GOT_NOTHING:
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
@@ -248,6 +260,18 @@ enum http_fault http_job_fault(const struct http_job *job)
 	default:
 		return HTTP_FAULT_OTHER;
 	}
+}
+
+void http_job_log(const struct http_job *job, double wait)
+{
+	CLEANUP_FREE char *url = public_url(job->request->url);
+
+	if (job->code == CURLE_OK)
+		log_debug("'%s' answers %ld: asking again in %.1f s", url, job->answer->status,
+			  wait);
+	else
+		log_debug("cannot fetch '%s': %s: asking again in %.1f s", url,
+			  job->text[0] ? job->text : curl_easy_strerror(job->code), wait);
 }
 
 int http_job_error(const struct http_job *job, struct err *err)

@@ -16,6 +16,7 @@ struct blob_run {
 	uint64_t have;    /* bytes that the sink has */
 	bool sink_failed; /* the caller's own error: nobody else is asked */
 	bool too_much;    /* more came than the blob has */
+	bool stale;       /* what came is wrong: the sink has to forget it before more comes */
 };
 
 static int take(void *context, const void *bytes, size_t len, struct err *err)
@@ -36,19 +37,19 @@ static int take(void *context, const void *bytes, size_t len, struct err *err)
 	return 0;
 }
 
-/* Forgets what came. */
-static int restart(struct blob_run *run, struct err *err)
+/* Forgets what came, if it was wrong. */
+static int restart_stale(struct blob_run *run, struct err *err)
 {
-	run->too_much = false;
-	if (!run->have)
+	if (!run->stale)
 		return 0;
-	run->have = 0;
+	run->stale = run->too_much = false;
 	digest_ctx_free(run->digest);
 	run->digest = digest_start();
-	if (run->sink->restart(run->sink->context, err) < 0) {
+	if (run->have && run->sink->restart(run->sink->context, err) < 0) {
 		run->sink_failed = true;
 		return -1;
 	}
+	run->have = 0;
 	return 0;
 }
 
@@ -83,6 +84,8 @@ static int transfer(struct oci_client *c, const struct oci_reference *ref,
 	const struct oci_ask ask = {
 		.method = "GET", .path = path, .sink = &sink, .offset = &run->have};
 
+	if (restart_stale(run, err) < 0)
+		return -1;
 	/* What is complete needs no empty range, which servers refuse. */
 	if (run->have < run->blob->size || run->blob->size == 0) {
 		if (oci_ask(c, ref, place, &ask, &answer, err) < 0) {
@@ -102,19 +105,19 @@ static int blob_at(struct oci_client *c, const struct oci_reference *ref,
 		   const struct oci_place *place, void *context, struct err *err)
 {
 	struct blob_run *run = context;
-	bool mixed = run->have > 0;
+	bool mixed = run->have > 0 && !run->stale;
 	int r = transfer(c, ref, place, run, err);
 
 	if (r < 0 && mixed && !run->sink_failed) {
 		/* The wrong bytes may be those of a mirror before this one. */
-		if (restart(run, err) < 0)
-			return -1;
+		run->stale = true;
 		err_clear(err);
 		r = transfer(c, ref, place, run, err);
 	}
-	if (r >= 0)
+	if (r >= 0 || run->sink_failed)
 		return r;
-	return run->sink_failed || restart(run, err) < 0 ? -1 : 1;
+	run->stale = true;
+	return 1;
 }
 
 int oci_client_blob(struct oci_client *c, const struct oci_reference *ref,

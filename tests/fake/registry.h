@@ -43,6 +43,8 @@ static void clean_environment(void)
 	setenv("HOME", here, 1);
 }
 
+static pid_t server_pid; /* of the last that was started */
+
 /* Starts a program with its standard output in a pipe, whose end is returned, and its errors in server.log. */
 __attribute__((unused)) static int start_server(const char *const *argv)
 {
@@ -63,6 +65,7 @@ __attribute__((unused)) static int start_server(const char *const *argv)
 		_exit(127);
 	}
 	close(out[1]);
+	server_pid = pid;
 	return out[0];
 }
 

@@ -399,6 +399,30 @@ TEST(faults)
 	CHECK_INT(a.fault, HTTP_FAULT_SLOW);
 }
 
+/* A server whose queue is full: it takes no connection and refuses none. */
+TEST(a_black_hole_is_nobody)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct http_answer a CLEANUP(http_answer_free) = {0};
+	struct err err = {0};
+	char text[64];
+
+	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&at, len) == 0 && listen(fd, 0) == 0);
+	CHECK(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
+	for (int i = 0; i < 4; i++) {
+		int filler = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+		CHECK(connect(filler, (struct sockaddr *)&at, len) == 0 || errno == EINPROGRESS);
+	}
+	snprintf(text, sizeof(text), "http://127.0.0.1:%u/", ntohs(at.sin_port));
+	unsetenv("http_proxy");
+	CHECK_ERR(http_do(&(struct http_request){.url = text, .connect_timeout_ms = 300}, &a, &err),
+		  &err, ERR_NETWORK, "cannot fetch");
+	CHECK_INT(a.fault, HTTP_FAULT_CONNECT);
+}
+
 TEST(sessions)
 {
 	struct http_session *session = http_session_new();

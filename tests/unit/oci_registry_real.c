@@ -37,20 +37,10 @@ static bool is_listening(unsigned int port)
 	return is;
 }
 
-/* Starts docker-registry with what stands behind the address in "http:" and with further sections. */
-static void start_registry(const char *http, const char *sections)
+static void run_registry(unsigned int port)
 {
 	static const char *const argv[] = {"docker-registry", "serve", "config.yml", NULL};
-	unsigned int port = fake_closed_port();
-	char here[PATH_MAX];
 
-	CHECK(getcwd(here, sizeof(here)));
-	snprintf(host, sizeof(host), "localhost:%u", port);
-	put("config.yml",
-	    "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
-	    "storage: {filesystem: {rootdirectory: %s/store}}\n"
-	    "http: {addr: '127.0.0.1:%u'%s}\n%s",
-	    here, port, http, sections);
 	start_server(argv);
 	for (int i = 0; !is_listening(port); i++) {
 		if (i == 200)
@@ -59,11 +49,29 @@ static void start_registry(const char *http, const char *sections)
 	}
 }
 
-/* Pushes the image of tests/fake/registry by skopeo. */
-static void fill(const char *option, const char *value)
+static unsigned int port;
+
+/* Starts docker-registry with what stands behind the address in "http:" and with further sections. */
+static void start_registry(const char *http, const char *sections)
 {
-	const char *const layout[] = {"python3", source_file("tests/fake/registry"), "--layout",
-				      "layout", NULL};
+	char here[PATH_MAX];
+
+	CHECK(getcwd(here, sizeof(here)));
+	port = fake_closed_port();
+	snprintf(host, sizeof(host), "localhost:%u", port);
+	put("config.yml",
+	    "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
+	    "storage: {filesystem: {rootdirectory: %s/store}}\n"
+	    "http: {addr: '127.0.0.1:%u'%s}\n%s",
+	    here, port, http, sections);
+	run_registry(port);
+}
+
+/* Pushes the image of tests/fake/registry by skopeo. */
+static void fill(const char *option, const char *value, const char *mib)
+{
+	const char *const layout[] = {
+		"python3", source_file("tests/fake/registry"), "--layout", "layout", mib, NULL};
 	char target[128];
 	const char *const push[] = {
 		"skopeo", "--insecure-policy", "copy", "-q", "--dest-creds", "joe:s3cret:x", option,
@@ -73,6 +81,9 @@ static void fill(const char *option, const char *value)
 	run_program(layout);
 	run_program(push);
 }
+
+static uint64_t
+	restart_at; /* bytes after which the registry is killed and started again; 0: never */
 
 struct taken {
 	uint64_t len;
@@ -86,6 +97,11 @@ static int take(void *context, const void *bytes, size_t len, struct err *err)
 	(void)err;
 	digest_add(t->digest, bytes, len);
 	t->len += len;
+	if (restart_at && t->len >= restart_at) {
+		restart_at = 0;
+		kill(server_pid, SIGKILL);
+		run_registry(port);
+	}
 	return 0;
 }
 
@@ -162,10 +178,21 @@ TEST(open)
 
 	known.insecure = true;
 	start_registry("", "");
-	fill("--dest-tls-verify=false", "-q");
+	fill("--dest-tls-verify=false", "-q", "3");
 	pulls("without credentials");
 	err = refused("team/other", "answers 404: manifest unknown");
 	CHECK_CONTAINS(err.hint, "name and tag");
+}
+
+/* 64 MiB are more than what the kernel holds on the way. */
+TEST(killed_in_the_middle)
+{
+	known.insecure = true;
+	start_registry("", "");
+	fill("--dest-tls-verify=false", "-q", "64");
+	restart_at = 1 << 20;
+	pulls("while the registry is killed and comes back");
+	CHECK_U64(restart_at, 0);
 }
 
 #define AUTH "auth: {htpasswd: {realm: test, path: htpasswd}}\n"
@@ -188,7 +215,7 @@ TEST(passwords)
 	known.insecure = true;
 	make_passwords();
 	start_registry("", AUTH);
-	fill("--dest-tls-verify=false", "-q");
+	fill("--dest-tls-verify=false", "-q", "3");
 
 	err = refused("team/app", "it wants credentials for 'team/app'");
 	CHECK_CONTAINS(err.hint, "~/.docker/config.json");
@@ -227,7 +254,7 @@ TEST(login_of_others)
 	known.insecure = true;
 	make_passwords();
 	start_registry("", AUTH);
-	fill("--dest-tls-verify=false", "-q");
+	fill("--dest-tls-verify=false", "-q", "3");
 	setenv("REGISTRY_AUTH_FILE", "auth.json", 1);
 	refused("team/app", "it wants credentials");
 	run_program(login);
@@ -244,7 +271,7 @@ TEST(tls)
 	start_registry(", tls: {certificate: server.pem, key: server.key}", AUTH);
 	CHECK_INT(mkdir("certs", 0700), 0);
 	CHECK_INT(link("ca.pem", "certs/ca.crt"), 0);
-	fill("--dest-cert-dir", "certs");
+	fill("--dest-cert-dir", "certs", "3");
 	snprintf(text, sizeof(text), "{\"auths\": {\"%s\": {\"auth\": \"am9lOnMzY3JldDp4\"}}}",
 		 host);
 	setenv("DOCKER_AUTH_CONFIG", text, 1);
