@@ -11,6 +11,8 @@
 #include "base/proc.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
@@ -323,17 +325,39 @@ static int look_into(const char *text, size_t len, const char *name, const char 
 	return r;
 }
 
+/* Not fd_read_file: what it read lies on its stack afterwards. */
+static int read_secret_file(int fd, const char *path, struct str *text, struct err *err)
+{
+	for (;;) {
+		ssize_t n = read(fd, text->data + text->len, text->room - 1 - text->len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "cannot look for credentials in '%s'", path);
+		if (n == 0)
+			return 0;
+		text->len += (size_t)n;
+		if (text->len + 1 == text->room)
+			return err_set(err, ERR_OTHER,
+				       "cannot look for credentials in '%s': larger than %zu bytes",
+				       path, CONFIG_MAX);
+	}
+}
+
 static int look_into_file(const char *path, const char *registry, const char *repository,
 			  struct oci_credentials *ret, struct err *err)
 {
-	/* All room at once: growing would leave copies behind. */
 	CLEANUP(wipe_text)
-	struct str text = {.data = mem_alloc(CONFIG_MAX + 1), .room = CONFIG_MAX + 1};
+	struct str text = {.data = mem_alloc(CONFIG_MAX + 2), .room = CONFIG_MAX + 2};
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (access(path, F_OK) != 0)
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
-	if (fd_read_file(path, CONFIG_MAX, &text, err) < 0)
-		return err_wrap(err, "cannot look for credentials");
+	if (fd < 0)
+		return err_sys(err, errno, "cannot look for credentials in '%s'", path);
+	if (read_secret_file(fd, path, &text, err) < 0)
+		return -1;
 	return look_into(text.data, text.len, path, registry, repository, ret, err);
 }
 
