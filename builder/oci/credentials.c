@@ -33,6 +33,17 @@ void oci_secret_free(char **secret)
 	*secret = NULL;
 }
 
+char *oci_secret_join(const char *a, const char *b, const char *c)
+{
+	size_t room = strlen(a) + strlen(b) + strlen(c) + 1;
+	struct str all = {.data = mem_alloc(room), .room = room};
+
+	str_add(&all, a);
+	str_add(&all, b);
+	str_add(&all, c);
+	return str_steal(&all);
+}
+
 void oci_credentials_free(struct oci_credentials *c)
 {
 	oci_secret_free(&c->user);
@@ -54,27 +65,6 @@ static void wipe_text(struct str *text)
 		mem_wipe(text->data, text->room);
 	str_free(text);
 }
-
-/* jansson's strings are wiped where they are: it has no hook for that. */
-static void wipe_json(json_t *value)
-{
-	const char *key;
-	json_t *member;
-	size_t i;
-
-	if (json_is_string(value))
-		mem_wipe((char *)json_string_value(value), json_string_length(value));
-	json_object_foreach(value, key, member) wipe_json(member);
-	json_array_foreach(value, i, member) wipe_json(member);
-}
-
-static void free_secret_json(json_t **value)
-{
-	wipe_json(*value);
-	json_decref(*value);
-}
-
-#define CLEANUP_SECRET_JSON CLEANUP(free_secret_json)
 
 /* What can stand in a header or a form without doing harm. */
 static bool is_clean(const char *text)
@@ -221,7 +211,7 @@ int oci_credentials_parse(const char *text, size_t len, const char *name, const 
 {
 	json_error_t why;
 	/* Not json_parse: its message could have a piece of a secret in it. */
-	CLEANUP_SECRET_JSON json_t *config = json_loadb(text, len, 0, &why);
+	CLEANUP_JSON json_t *config = json_loadb(text, len, 0, &why);
 	const json_t *member;
 	const char *key = "", *store;
 	int r;
@@ -271,7 +261,7 @@ static int take_answer(const struct str *output, const char *program, struct oci
 		       struct err *err)
 {
 	json_error_t why;
-	CLEANUP_SECRET_JSON json_t *answer =
+	CLEANUP_JSON json_t *answer =
 		json_loadb(output->data ? output->data : "", output->len, 0, &why);
 	const char *user = json_member_string(answer, "Username");
 	const char *secret = json_member_string(answer, "Secret");
