@@ -55,6 +55,14 @@ static int read_entry(const char *dir, struct squashfs_segment *segment, struct 
 	return 0;
 }
 
+static void discard(void *context, const struct digest *key)
+{
+	struct err err = {0};
+
+	if (cache_discard(context, KIND, key, &err) < 0)
+		log_debug("cannot remove damaged content from the cache: %s", err.msg);
+}
+
 static bool find(void *context, struct squashfs_segment *segment)
 {
 	CLEANUP_FREE char *dir = cache_find(context, KIND, &segment->key);
@@ -65,6 +73,7 @@ static bool find(void *context, struct squashfs_segment *segment)
 	if (read_entry(dir, segment, &err) == 0)
 		return true;
 	log_debug("cannot use compressed content: %s", err.msg);
+	discard(context, &segment->key);
 	return false;
 }
 
@@ -127,14 +136,6 @@ static void keep(void *context, const struct squashfs_segment *segments, size_t 
 		if (write_entry(context, &segments[i], fresh >= size / 2, &err) < 0)
 			log_debug("the next root will compress this again: %s", err.msg);
 	}
-}
-
-static void discard(void *context, const struct digest *key)
-{
-	struct err err = {0};
-
-	if (cache_discard(context, KIND, key, &err) < 0)
-		log_debug("cannot remove damaged content from the cache: %s", err.msg);
 }
 
 struct squashfs_store build_content(struct cache *cache)

@@ -21,6 +21,7 @@
 #define FILES_MAX ((size_t)512 << 20)
 #define RECORD_MAX ((size_t)1 << 20)
 #define AGENT_ORIGIN "ingot-agent"
+#define CONTAINERS_ORIGIN "containers" /* of what describes layers, see oci/set.c */
 
 static const char *const media_types[PAPER_COUNT] = {
 	[PAPER_SPDX] = "application/spdx+json",
@@ -32,7 +33,7 @@ int build_papers_record(const struct job *job, const struct tree *tree, const ch
 {
 	const struct profile *p = job->profile;
 	CLEANUP_FREE struct ownfiles_name *names =
-		mem_alloc_array(p->overlay_count + 2, sizeof(*names));
+		mem_alloc_array(p->overlay_count + 3, sizeof(*names));
 	CLEANUP_FREE char *path = path_join(dir, FILES);
 	CLEANUP_ARENA struct mem_arena *arena = mem_arena_new();
 	CLEANUP_JSON json_t *list = NULL;
@@ -42,6 +43,7 @@ int build_papers_record(const struct job *job, const struct tree *tree, const ch
 			p->overlays[i].path,
 			mem_arena_printf(arena, "overlay %s", path_base(p->overlays[i].name))};
 	names[p->overlay_count] = (struct ownfiles_name){AGENT_ORIGIN, AGENT_ORIGIN};
+	names[p->overlay_count + 1] = (struct ownfiles_name){CONTAINERS_ORIGIN, CONTAINERS_ORIGIN};
 	list = ownfiles_list(tree, job->layer.tar_fd, names, err);
 	if (!list)
 		return -1;

@@ -36,13 +36,13 @@ container_kept() {
     echo "$kept/$1"
 }
 
-# container_debian NAME [PACKAGE...]: an image of Debian trixie with these packages, as the OCI layout $tmp/NAME. Two
+# container_debian NAME PACKAGE...: an image of Debian trixie with these packages, as the OCI layout $tmp/NAME. Two
 # layers: the essential packages, and what comes on top. Made once by mmdebstrap, then kept in build/containers. Needs root.
 container_debian() {
     local name=$1 key folder debs
     shift
-    requires mmdebstrap umoci tar
-    key=$(printf '%s\n' "trixie 1" "$@" | cat - "$top/tests/makeoci" | sha256sum | cut -c1-16)
+    requires mmdebstrap rsync tar
+    key=$(printf '%s\n' "trixie 2" "$@" | cat - "$top/tests/makeoci" | sha256sum | cut -c1-16)
     folder=$(container_kept "debian-$key")
     if [ ! -e "$folder/image/index.json" ]; then
         # Those that builds have fetched.
@@ -50,9 +50,9 @@ container_debian() {
         mkdir -p "$debs"
         container_bootstrap "$debs" "$folder/base.tar"
         container_bootstrap "$debs" "$folder/all.tar" "$@"
-        "$top/tests/makeoci" "$folder/new" tar "layers=$folder/base.tar" compression=gzip level=1 || bail "make a Debian image"
-        if [ $# != 0 ]; then container_on_top "$folder" || bail "put packages on a Debian image"; fi
-        rm -f "$folder/base.tar" "$folder/all.tar"
+        container_on_top "$folder" || bail "put packages on a Debian image"
+        "$top/tests/makeoci" "$folder/new" tar "layers=$folder/base.tar,$folder/top.tar" level=1 || bail "make a Debian image"
+        rm -f "$folder"/*.tar
         mv "$folder/new" "$folder/image"
     fi
     cp -al "$folder/image" "$tmp/$name" 2>/dev/null || cp -a "$folder/image" "$tmp/$name"
@@ -71,15 +71,26 @@ container_bootstrap() {
         trixie "$tar" || bail "packages for a Debian image"
 }
 
-# container_on_top FOLDER: a second layer for FOLDER/new: how FOLDER/all.tar differs from it.
+# container_on_top FOLDER: FOLDER/top.tar, a layer: how FOLDER/all.tar differs from FOLDER/base.tar, with all parent
+# folders, as an overlay takes it.
 container_on_top() (
     set -e
-    umoci unpack --image "$1/new:latest" "$1/bundle" >/dev/null
-    find "$1/bundle/rootfs" -mindepth 1 -delete
-    tar -C "$1/bundle/rootfs" -xpf "$1/all.tar" --numeric-owner --xattrs --xattrs-include='*'
-    umoci repack --history.created=2023-11-14T22:13:20Z --image "$1/new:latest" "$1/bundle" >/dev/null
-    umoci gc --layout "$1/new" >/dev/null
-    rm -rf "$1/bundle"
+    cd "$1"
+    mkdir base all upper work merged
+    tar -C base -xpf base.tar --numeric-owner --xattrs --xattrs-include='*'
+    tar -C all -xpf all.tar --numeric-owner --xattrs --xattrs-include='*'
+    mount -t overlay overlay -o lowerdir=base,upperdir=upper,workdir=work merged
+    rsync -aHAX --delete all/ merged/ || { umount merged && false; }
+    umount merged
+    find upper -type c | while read -r path; do
+        if [ "$(stat -c %t:%T "$path")" = 0:0 ]; then
+            rm "$path"
+            : >"${path%/*}/.wh.${path##*/}"
+        fi
+    done
+    tar -C upper --sort=name --numeric-owner --format=pax --pax-option=delete=atime,delete=ctime --xattrs \
+        --xattrs-include='*' --xattrs-exclude='trusted.*' -cf top.tar .
+    rm -rf base all upper work merged
 )
 
 # container_rootfs REFERENCE FOLDER [SKOPEO-OPTION...]: what other programs unpack of an image: FOLDER/rootfs, by
@@ -132,6 +143,8 @@ registry_start() {
             printf 'auth: {htpasswd: {realm: test, path: "%s/htpasswd"}}\n' "$folder"
         fi
     } >"$folder/config.yml"
+    # What an earlier start has logged says nothing about this one.
+    : >"$folder/log"
     # To it, every variable REGISTRY_* is a setting of its own.
     env -u REGISTRY_AUTH_FILE docker-registry serve "$folder/config.yml" >"$folder/log" 2>&1 &
     registry_pid[$name]=$!
@@ -222,7 +235,7 @@ container_mount_root() {
     size=$(sfdisk -J "$raw" | jq '.partitiontable.partitions[] | select(.type | ascii_downcase | startswith("4f68bce3")) | .size * 512')
     mkdir -p "$folder"
     if mount -t squashfs -o "ro,loop,offset=$offset,sizelimit=$size" "$raw" "$folder" 2>"$tmp/mount.log"; then
-        on_exit umount "$folder"
+        on_exit container_umount "$folder"
         return 0
     fi
     note "no loop device, unpacked instead: $(tail -1 "$tmp/mount.log")"
@@ -239,9 +252,14 @@ container_built() {
 # Needs root.
 container_merge() {
     local root=$1 name=$2 folder=$3 number=0 lower="" layer
+    local -A uses=()
     mkdir -p "$folder" "$folder.l"
+    folder=$(realpath "$folder")
     # Short names, relative: the options of a mount are at most a page.
     while read -r layer; do
+        uses[$layer]=$((${uses[$layer]:-0} + 1))
+        # A layer that is there again has another folder.
+        [ "${uses[$layer]}" = 1 ] || layer=$layer.${uses[$layer]}
         ln -sfn "$(realpath "$root")/$container_in_root/layers/${layer#sha256:}" "$folder.l/$number"
         lower="$number${lower:+:$lower}"
         number=$((number + 1))
@@ -252,6 +270,14 @@ container_merge() {
         mkdir -p "$folder.l/none"
         lower=$lower:none
     fi
-    (cd "$folder.l" && mount -t overlay overlay -o "ro,lowerdir=$lower" "$(realpath "$folder")") || return 1
-    on_exit umount "$folder"
+    (cd "$folder.l" && mount -t overlay overlay -o "ro,lowerdir=$lower" "$folder") || return 1
+    on_exit container_umount "$folder"
+}
+
+# container_umount FOLDER...: of what the functions above mounted; nothing happens when it is not mounted.
+container_umount() {
+    local folder
+    for folder; do
+        ! mountpoint -q "$folder" || umount "$folder"
+    done
 }

@@ -104,10 +104,10 @@ engine_pid=""
 engine_docker() { env -u TMPDIR chroot "$root" /usr/bin/docker "$@"; }
 engine_answers() { engine_docker version >/dev/null 2>&1; }
 
-# engine_start [ARGUMENT...]: dockerd in $root; its own containerd is its child. Environment variables pass through.
+# engine_start: dockerd in $root; its own containerd is its child. Environment variables pass through.
 engine_start() {
     rm -f "$root/run/docker.pid" "$root/run/docker.sock"
-    env -u TMPDIR chroot "$root" /usr/sbin/dockerd --bridge none --iptables=false --ip6tables=false "$@" >>"$tmp/dockerd.log" 2>&1 &
+    env -u TMPDIR chroot "$root" /usr/sbin/dockerd --bridge none --iptables=false --ip6tables=false >>"$tmp/dockerd.log" 2>&1 &
     engine_pid=$!
     wait_for 60 engine_answers || {
         tail -n 20 "$tmp/dockerd.log" | sed 's/^/# /' >&2

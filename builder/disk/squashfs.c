@@ -196,7 +196,7 @@ static int compress_part(struct writer *w, struct squashfs_part *part, struct er
 	return 0;
 }
 
-/* Returns 1, or 0 when the store has no fitting segment (nothing has changed then), or -1. */
+/* Returns 1, or 0 when the store has no sound segment (nothing has changed then), or -1. */
 static int copy_part(struct writer *w, struct squashfs_part *part, struct err *err)
 {
 	const struct squashfs_store *store = w->options->store;
@@ -218,6 +218,8 @@ static int copy_part(struct writer *w, struct squashfs_part *part, struct err *e
 		part->reused = true;
 		w->file.size = part->end;
 		advance(w, part->bytes);
+	} else if (r == 0) {
+		store->discard(store->context, &part->key);
 	}
 	fd_close(&segment.fd);
 	str_free(&segment.record);

@@ -269,7 +269,8 @@ json_t *diff_files(struct inventory *a, struct inventory *b, bool *ret_same, str
 	l.removed = json_array();
 	l.changed = json_array();
 	while (next(&p, &x, &y)) {
-		if ((!x && is_implied(&of_b, a, y->path)) || (!y && is_implied(&of_a, b, x->path)))
+		if ((x && !y && is_implied(&of_a, b, x->path)) ||
+		    (y && !x && is_implied(&of_b, a, y->path)))
 			continue;
 		add_pair(&l, x, y, same_tree);
 	}

@@ -13,11 +13,13 @@
 #define IMAGEUSE_UNITS_MAX ((size_t)4096)
 #define IMAGEUSE_ITEMS_MAX ((size_t)10000)
 #define IMAGEUSE_COMMAND_DEPTH 4 /* shells inside shells */
+#define IMAGEUSE_FILE_DEPTH 16   /* Compose files inside Compose files */
 
 struct imageuse_finder {
 	const struct tree *tree;
 	struct imageuse_list *list;
 	struct strv seen; /* YAML files that were read */
+	int depth;        /* of Compose files that take in others */
 };
 
 /* Where a use was found, and what is known there. */

@@ -17,11 +17,22 @@ struct reading {
 	enum imageuse_kind kind;
 	bool services;
 	struct strv images; /* "LINE image": only added when it is a Compose file */
+	struct strv more;   /* "LINE path": Compose files that this one takes in */
 };
 
 static bool key_is(const struct foreign_value *value, size_t index, const char *name)
 {
 	return index < value->key_count && strcmp(value->keys[index], name) == 0;
+}
+
+/* "include: [FILE]", "include: [{path: FILE}]" or "include: [{path: [FILE]}]". */
+static bool is_include(const struct foreign_value *value)
+{
+	size_t n = value->key_count;
+
+	if (n < 2 || n > 4 || !key_is(value, 0, "include") || !key_is(value, 1, "[]"))
+		return false;
+	return n == 2 || (key_is(value, 2, "path") && (n == 3 || key_is(value, 3, "[]")));
 }
 
 static void visit(const struct foreign_value *value, void *context)
@@ -38,6 +49,9 @@ static void visit(const struct foreign_value *value, void *context)
 	r->services |= key_is(value, 0, "services") && n >= 3;
 	if (n == 3 && key_is(value, 0, "services") && key_is(value, 2, "image"))
 		strv_addf(&r->images, "%u %s", value->line, value->text);
+	if (is_include(value) || (n == 4 && key_is(value, 0, "services") &&
+				  key_is(value, 2, "extends") && key_is(value, 3, "file")))
+		strv_addf(&r->more, "%u %s", value->line, value->text);
 }
 
 /* Compose reads ".env" beside its file; what the unit sets wins. docker stack deploy does not. */
@@ -71,6 +85,30 @@ static void add_images(struct reading *r)
 	}
 }
 
+/* Each file once, so that a circle ends. */
+static void read_more(struct reading *r, const char *path, const char *engine)
+{
+	CLEANUP_FREE char *folder = path_parent(path);
+
+	r->f->depth++;
+	for (size_t i = 0; i < r->more.count; i++) {
+		char *end;
+		CLEANUP_FREE char *name = NULL;
+		CLEANUP_FREE char *full = NULL;
+
+		r->site.line = (uint32_t)strtoul(r->more.items[i], &end, 10);
+		name = imageuse_expand(end + 1, r->site.variables);
+		full = path_join(folder, str_has_prefix(name, "./") ? name + 2 : name);
+		if (strpbrk(full, "$") || strstr(full, "://"))
+			imageuse_add_unknown(r->f, &r->site, "it is not known where '%s' is", name);
+		else if (r->f->depth > IMAGEUSE_FILE_DEPTH)
+			imageuse_add_unknown(r->f, &r->site, "'%s' is too deep in others", full);
+		else if (!strv_has(&r->f->seen, full))
+			imageuse_yaml(r->f, full, r->kind, &r->site, engine);
+	}
+	r->f->depth--;
+}
+
 void imageuse_yaml(struct imageuse_finder *f, const char *path, enum imageuse_kind kind,
 		   const struct imageuse_site *by, const char *engine)
 {
@@ -95,6 +133,8 @@ void imageuse_yaml(struct imageuse_finder *f, const char *path, enum imageuse_ki
 	} else if (kind == IMAGEUSE_KUBE || r.services || by) {
 		f->list->compose |= kind != IMAGEUSE_KUBE;
 		add_images(&r);
+		read_more(&r, path, engine);
 	}
 	strv_free(&r.images);
+	strv_free(&r.more);
 }

@@ -151,9 +151,16 @@ static int resolve_one(size_t index, void *context, struct err *err)
 {
 	struct resolving *r = context;
 	struct oci_resolved *ret = &r->list[index];
+	CLEANUP_FREE char *used = NULL;
+	struct digest key;
 
 	ret->want = &r->profile->containers.images[index];
-	return ret->want->oci ? resolve_local(r, ret, err) : resolve_remote(r, ret, err);
+	if ((ret->want->oci ? resolve_local(r, ret, err) : resolve_remote(r, ret, err)) < 0)
+		return -1;
+	/* A build that needs nothing new uses it, too: to oci_stored_gc it is not old. */
+	oci_ref_key(ret->remembered, &key);
+	used = cache_find(r->cache, OCI_KIND_REF, &key);
+	return 0;
 }
 
 /* An engine has one image under a name. */

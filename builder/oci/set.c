@@ -153,17 +153,56 @@ static int put_file(struct tree *tree, const char *path, uint32_t mode, int64_t 
 	return tree_put(tree, path, &file, err) ? 0 : -1;
 }
 
+/* How often the layer is in the image that has it most often. */
+static size_t most_uses(const struct oci_set *set, const char *hex)
+{
+	json_t *image, *name;
+	size_t most = 1, i, j;
+
+	json_array_foreach(json_object_get(set->images, "images"), i, image)
+	{
+		size_t uses = 0;
+
+		json_array_foreach(json_object_get(image, "layers"), j, name)
+		{
+			const char *text = json_string_value(name);
+
+			uses += text && str_has_prefix(text, "sha256:") &&
+				strcmp(text + 7, hex) == 0;
+		}
+		if (uses > most)
+			most = uses;
+	}
+	return most;
+}
+
+static int install_layer(const struct oci_set *set, const struct oci_layer *layer, const char *hex,
+			 struct tree *tree, struct err *err)
+{
+	size_t uses = most_uses(set, hex);
+
+	/* Overlayfs mounts no folder twice (ELOOP): an image that has a layer again finds another one, of the same
+	 * contents, as HEX.2. */
+	for (size_t i = 1; i <= uses; i++) {
+		CLEANUP_FREE char *path = i == 1 ? mem_printf(FOLDER "/layers/%s", hex)
+						 : mem_printf(FOLDER "/layers/%s.%zu", hex, i);
+
+		if (tree_graft(tree, path, layer->tree, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int install_layers(const struct oci_set *set, int64_t mtime, struct tree *tree,
 			  struct err *err)
 {
 	for (size_t i = 0; i < set->layer_count; i++) {
 		const struct oci_layer *layer = &set->layers[i];
 		char hex[DIGEST_HEX_SIZE];
-		CLEANUP_FREE char *path =
-			mem_printf(FOLDER "/layers/%s", digest_hex(&layer->diff_id, hex));
-		CLEANUP_FREE char *split = mem_printf(FOLDER "/split/%s.json.gz", hex);
+		CLEANUP_FREE char *split =
+			mem_printf(FOLDER "/split/%s.json.gz", digest_hex(&layer->diff_id, hex));
 
-		if (tree_graft(tree, path, layer->tree, err) < 0 ||
+		if (install_layer(set, layer, hex, tree, err) < 0 ||
 		    put_file(tree, split, 0644, mtime, layer->split.data, layer->split.len, err) <
 			    0)
 			return err_wrap(err, "cannot lay out container layer %s", hex);

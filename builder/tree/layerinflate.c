@@ -10,8 +10,11 @@
 #ifdef HAVE_ISAL
 #include <isa-l.h>
 
+#define FLAGS_AT 3           /* in a member's header (RFC 1952, 2.3) */
+#define FLAGS_RESERVED 0xe0u /* must be zero; this library does not look */
+
 struct inflater {
-	uint64_t produced;
+	uint64_t consumed, produced; /* of the current member */
 	struct inflate_state isal;
 };
 
@@ -35,11 +38,15 @@ enum inflater_result inflater_step(struct inflater *f, const uint8_t **in, size_
 	struct inflate_state *s = &f->isal;
 	int r;
 
+	if (f->consumed <= FLAGS_AT && *in_len > FLAGS_AT - f->consumed &&
+	    ((*in)[FLAGS_AT - f->consumed] & FLAGS_RESERVED))
+		return INFLATER_BROKEN;
 	s->next_in = (uint8_t *)*in;
 	s->avail_in = (uint32_t)*in_len;
 	s->next_out = *out;
 	s->avail_out = (uint32_t)*out_len;
 	r = isal_inflate(s);
+	f->consumed += *in_len - s->avail_in;
 	f->produced += *out_len - s->avail_out;
 	*in = s->next_in;
 	*in_len = s->avail_in;
@@ -50,7 +57,7 @@ enum inflater_result inflater_step(struct inflater *f, const uint8_t **in, size_
 	if (s->block_state != ISAL_BLOCK_FINISH)
 		return INFLATER_MORE;
 	isal_inflate_reset(s);
-	f->produced = 0;
+	f->consumed = f->produced = 0;
 	return INFLATER_MEMBER_END;
 }
 #else

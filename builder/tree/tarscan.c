@@ -38,9 +38,8 @@ struct scan {
 
 static int broken(const struct scan *scan, const char *why, struct err *err)
 {
-	return err_set(err, ERR_VERIFY,
-		       "cannot read %s: no tar archive, or a damaged one (%s at byte %" PRIu64 ")",
-		       scan->origin, why, scan->at);
+	return err_set(err, ERR_VERIFY, "no tar archive, or a damaged one (%s at byte %" PRIu64 ")",
+		       why, scan->at);
 }
 
 static void forget(struct scan *scan)
@@ -157,7 +156,7 @@ static char *header_name(const struct header *h)
 	return mem_printf("%.*s/%.*s", prefix, h->prefix, name, h->name);
 }
 
-static int put_entry(struct scan *scan, const struct header *h, uint64_t size, struct err *err)
+static int put_at(struct scan *scan, const struct header *h, uint64_t size, struct err *err)
 {
 	CLEANUP_FREE char *raw = scan->path ? MEM_STEAL(scan->path) : header_name(h);
 	CLEANUP_FREE char *target =
@@ -191,6 +190,16 @@ static int put_entry(struct scan *scan, const struct header *h, uint64_t size, s
 		return tree_put(scan->tree, path, &file, err) ? 0 : -1;
 	}
 	return broken(scan, "an entry that is no file, link or folder", err);
+}
+
+static int put_entry(struct scan *scan, const struct header *h, uint64_t size, struct err *err)
+{
+	if (put_at(scan, h, size, err) == 0)
+		return 0;
+	/* The tree thinks that a profile named it: no folder where one is needed, a link to nothing. */
+	if (err && err->code == ERR_PROFILE)
+		err->code = ERR_VERIFY;
+	return -1;
 }
 
 /* Headers that say something about others. */
@@ -258,5 +267,5 @@ int tree_scan_tar(int fd, const char *origin, struct tree *tree, struct err *err
 			r = scan_one(&scan, &end, err);
 	}
 	forget(&scan);
-	return r;
+	return r < 0 ? err_wrap(err, "cannot read %s", origin) : 0;
 }

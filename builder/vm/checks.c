@@ -102,6 +102,21 @@ const struct vm_check vm_checks[] = {
 	 .judge = vm_check_healthy,
 	 .again = true,
 	 .wait = 60},
+	{.name = "engines have the preloaded containers",
+	 .run = "list=/usr/share/ingot/containers/images.json\n"
+		"[ -e $list ] || { echo 'none in this image'; exit 0; }\n"
+		"text=$(tr -d ' \\n' <$list)\n"
+		"names=$(echo \"$text\" | sed 's/\"names\":\\[/\\n&/g' |\n"
+		"    sed -n 's/^\"names\":\\[\"\\([^]]*\\)\".*/\\1/p' | tr -d '\"' | tr , ' ')\n"
+		"[ -n \"$names\" ] || echo 'none has a name'\n"
+		"for name in $names; do\n"
+		"    case $text in *'\"docker\":{'*)\n"
+		"        docker image inspect -f \"docker: $name {{.Id}}\" $name || exit 1 ;; esac\n"
+		"    case $text in *'\"containerd\":{'*)\n"
+		"        ctr -n k8s.io images ls -q | grep -x $name || exit 1 ;; esac\n"
+		"done",
+	 .again = true,
+	 .wait = 60},
 	{.name = "machine is an active member of a swarm",
 	 .run = "ingot-agent status --json",
 	 .judge = vm_check_swarm,

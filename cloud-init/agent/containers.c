@@ -28,6 +28,19 @@ char *containers_layer_path(const struct digest *diff_id)
 	return mem_printf(CONTAINERS_DIR "/layers/%s", digest_hex(diff_id, hex));
 }
 
+char *containers_layer_nth_path(const struct containers_layer *const *layers, size_t index)
+{
+	char hex[DIGEST_HEX_SIZE];
+	size_t uses = 1;
+
+	for (size_t i = 0; i < index; i++)
+		uses += memcmp(&layers[i]->diff_id, &layers[index]->diff_id,
+			       sizeof(layers[i]->diff_id)) == 0;
+	return uses == 1 ? containers_layer_path(&layers[index]->diff_id)
+			 : mem_printf(CONTAINERS_DIR "/layers/%s.%zu",
+				      digest_hex(&layers[index]->diff_id, hex), uses);
+}
+
 char *containers_split_path(const struct digest *diff_id)
 {
 	char hex[DIGEST_HEX_SIZE];
@@ -216,7 +229,7 @@ static bool get_image_layers(const json_t *value, const struct containers *conta
 	    json_array_size(blobs) != count)
 		return false;
 	image->blobs = mem_alloc_array(count, sizeof(*image->blobs));
-	image->layers = mem_alloc_array(count, sizeof(*image->layers));
+	image->layers = mem_alloc_array(count, sizeof(void *));
 	image->chains = mem_alloc_array(count, sizeof(*image->chains));
 	image->layer_count = count;
 	for (size_t i = 0; i < count; i++) {

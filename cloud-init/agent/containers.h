@@ -80,6 +80,10 @@ void containers_chain_next(const struct digest *below, const struct digest *diff
 /* Path of a layer's tree on the machine (without the agent's root): what links point to. Caller frees. */
 char *containers_layer_path(const struct digest *diff_id);
 
+/* Path of the tree for layers[index] of an image, likewise: a layer that an image has again has another folder of the
+ * same contents for that, since overlayfs mounts none twice. Caller frees. */
+char *containers_layer_nth_path(const struct containers_layer *const *layers, size_t index);
+
 /* Path of a layer's tar-split data, likewise. Caller frees. */
 char *containers_split_path(const struct digest *diff_id);
 

@@ -32,12 +32,13 @@ static void put_octal(char *to, size_t size, uint64_t value)
 static int put_header(struct archive *archive, const char *name, uint64_t size, char type,
 		      struct err *err)
 {
+	static const char magic[8] = {'u', 's', 't', 'a', 'r', '\0', '0', '0'};
 	char block[TAR_BLOCK] = {0};
 	unsigned sum = 0;
 
 	if (strlen(name) >= 100)
 		return err_set(err, ERR_OTHER, "the name '%s' is too long for an archive", name);
-	memcpy(block, name, strlen(name));
+	snprintf(block, 100, "%s", name);
 	put_octal(block + 100, 8, type == '5' ? 0755 : 0644);
 	put_octal(block + 108, 8, 0);
 	put_octal(block + 116, 8, 0);
@@ -51,7 +52,7 @@ static int put_header(struct archive *archive, const char *name, uint64_t size, 
 	put_octal(block + 136, 12, 0);
 	memset(block + 148, ' ', 8);
 	block[156] = type;
-	memcpy(block + 257, "ustar\00000", 8);
+	memcpy(block + 257, magic, sizeof(magic));
 	for (size_t i = 0; i < sizeof(block); i++)
 		sum += (unsigned char)block[i];
 	snprintf(block + 148, 8, "%06o", sum);

@@ -276,7 +276,7 @@ static int write_kept(struct writer *w, const char *id, json_t *chains, struct e
 	if (count <= 0)
 		return 0;
 	own = mem_alloc_array((size_t)count, sizeof(*own));
-	layers = mem_alloc_array((size_t)count, sizeof(*layers));
+	layers = mem_alloc_array((size_t)count, sizeof(void *));
 	for (; have < (size_t)count; have++) {
 		layers[have] = containers_layer_find(w->containers, &ids[have]);
 		if (!layers[have] || !layers[have]->present)

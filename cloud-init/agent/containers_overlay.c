@@ -210,7 +210,7 @@ int containers_overlay_write(struct containers_store *store,
 	char below[DIGEST_HEX_SIZE] = "";
 
 	for (size_t i = 0; i < count; i++) {
-		CLEANUP_FREE char *tree = containers_layer_path(&layers[i]->diff_id);
+		CLEANUP_FREE char *tree = containers_layer_nth_path(layers, i);
 		char hex[DIGEST_HEX_SIZE], cache_id[DIGEST_HEX_SIZE], link_name[27];
 		char *above;
 

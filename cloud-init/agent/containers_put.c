@@ -23,15 +23,13 @@
 static bool has_bytes(int from, const char *name, const void *bytes, size_t len)
 {
 	char small[512];
-	CLEANUP_FREE char *large = NULL;
+	CLEANUP_FREE char *large = len > sizeof(small) ? mem_alloc(len) : NULL;
 	CLEANUP_FD int fd = from;
-	char *have = small;
+	char *have = large ? large : small;
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size != len)
 		return false;
-	if (len > sizeof(small))
-		have = large = mem_alloc(len);
 	return fd_pread(fd, have, len, 0, name, NULL) == 0 && memcmp(have, bytes, len) == 0;
 }
 
@@ -43,7 +41,10 @@ static int create_file(int dir, const char *name, const void *bytes, size_t len,
 
 	if (fd < 0)
 		return err_sys(err, errno, "cannot create '%s'", name);
-	return fd_write(fd, bytes, len, name, err);
+	if (fd_write(fd, bytes, len, name, err) == 0)
+		return 0;
+	unlinkat(dir, name, 0);
+	return -1;
 }
 
 int containers_put_file(int dir, const char *name, const void *bytes, size_t len, mode_t mode,

@@ -137,7 +137,7 @@ static bool keep_chains(struct used *used, const struct digest *ids, size_t coun
 static bool stands_on(const struct digest *upper, ssize_t upper_count, const struct digest *lower,
 		      ssize_t lower_count)
 {
-	return lower_count > 0 && lower_count <= upper_count &&
+	return lower && lower_count > 0 && lower_count <= upper_count &&
 	       memcmp(upper, lower, (size_t)lower_count * sizeof(*lower)) == 0;
 }
 

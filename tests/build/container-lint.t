@@ -58,6 +58,8 @@ is "$(jq -r '.components[] | select(.type == "container") | .purl' out/one/one_1
 is "$(jq -r '.packages[] | select(.primaryPackagePurpose == "CONTAINER") | .externalRefs[0].referenceLocator' out/one/one_1.2.3.spdx.json)" "$purl" "SPDX too"
 is "$(jq '[.components[].name | select(startswith("/usr/share/ingot/containers/layers/"))] | length' out/one/one_1.2.3.cdx.json)" 0 \
     "files of layers are not listed one by one"
+is "$(jq -r '[.components[] | select(.name == "/usr/share/ingot/containers/images.json") | .properties[] | select(.name == "ingot:from") | .value] | join(" ")' out/one/one_1.2.3.cdx.json)" \
+    containers "what describes them comes from the containers"
 
 # ---- inspect and diff ----------------------------------------------------------------------------
 run_ok "inspect" "$INGOT" inspect out/one/one_1.2.3.raw

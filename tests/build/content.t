@@ -88,6 +88,9 @@ rm -rf "$cache/root" out
 build "every record is damaged"
 like "$taken" "^0 of " "none is used"
 same_file out/one/one_1.2.3.raw want.raw "the bytes are right"
+rm -rf "$cache/root" out
+build "and once more"
+is "$taken" "$all of $all" "new records have taken the place of those"
 
 # ---- what others see in it -------------------------------------------------------------------------
 rm -rf "$cache/root" out

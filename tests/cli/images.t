@@ -111,6 +111,19 @@ like "$err" "cannot work offline: the cache does not have a layer of '$host/team
 run_ok "list" images
 like "$out" "^$host/team/multi:1 .* incomplete$" "shows it as incomplete"
 
+registry_start closed tls,auth
+closed=${registry[closed]}
+registry_push closed multi team/multi:1
+rm -rf "$INGOT_CACHE"
+run_status 4 "TLS of an authority that nobody knows" images pull "$closed/team/multi:1"
+like "$err" "[Cc]ertificate" "says so"
+run_status 4 "without credentials" images pull --ca "$registry_ca" "$closed/team/multi:1"
+registry_login closed login
+run_ok "with the authority and credentials" env -u REGISTRY_AUTH_FILE DOCKER_CONFIG="$tmp/login" "$INGOT" images pull --ca "$registry_ca" "$closed/team/multi:1"
+is "$out" "$closed/team/multi:1 $(container_digest multi)" "the image"
+unlike "$err" "$registry_password" "no password"
+run_status 1 "nor is it in the cache" grep -rqF -- "$registry_password" "$INGOT_CACHE"
+
 # ---- a profile --------------------------------------------------------------------------------------
 registry_start plain
 cat >web.yaml <<YAML
@@ -128,6 +141,22 @@ containers:
 YAML
 run_ok "the images of a profile" images pull ./web.yaml
 is "$(wc -l <<<"$out")" 2 "both"
+rm -rf "$INGOT_CACHE"
+cat >mirrored.yaml <<YAML
+name: mirrored
+version: 1
+base: {distribution: debian, release: trixie, architecture: amd64}
+containers:
+  engine: docker
+  images: [registry.example.com/team/multi:1]
+  registries:
+    - {name: registry.example.com, mirrors: ["$host"], insecure: true}
+YAML
+run_ok "from a mirror" images pull ./mirrored.yaml
+is "$out" "registry.example.com/team/multi:1 $(container_digest multi)" "under its own name"
+rm -rf "$INGOT_CACHE/container-layer"
+printf '{"version": 1}\n' >bad.lock
+run_status 5 "with a lock that is none" images pull --lock bad.lock ./mirrored.yaml
 run_status 2 "options that a profile has itself" images pull --insecure ./web.yaml
 like "$err" 'are not for profiles' "are refused"
 

@@ -65,4 +65,5 @@ complete_words() {
 is "$(complete_words "$INGOT" va)" validate 'completes verbs'
 is "$(complete_words "$INGOT" build --off)" --offline 'completes options of a verb'
 is "$(complete_words "$INGOT" --color n)" never 'completes values'
+is "$(complete_words "$INGOT" images p)" pull 'completes what a verb is to do'
 is "$(complete_words "$INGOT" convert disk --format raw,raw.)" raw,raw.zst 'completes the last of several formats'

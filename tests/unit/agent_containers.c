@@ -78,6 +78,7 @@ TEST(absent_layer_is_noticed)
 	fake_containers_end();
 	path = mem_printf(FAKE_CONTAINERS "/layers/%s", layers[0] + 7);
 	CHECK_OK(path_remove_all(path, &err), &err);
+	free(path);
 	containers = load(&agent);
 	CHECK(!containers.images[0].layers[0]->present);
 	containers_free(&containers);

@@ -87,6 +87,33 @@ TEST(pieces_do_not_matter)
 		str_free(&area[i]);
 }
 
+/* Several threads hash one file: parts that are joined are one tree. */
+TEST(parts_are_joined)
+{
+	CLEANUP(str_free) struct str data = {0};
+	CLEANUP(str_free) struct str whole = {0};
+	CLEANUP(str_free) struct str area = {0};
+	struct digest want, root;
+	struct verity *parts[3];
+	struct err err = {0};
+	uint64_t count;
+
+	make(300, 4096, &data, &whole, &want);
+	for (size_t i = 0; i < 3; i++) {
+		parts[i] = verity_new((const uint8_t *)"salt", 4, uuid);
+		verity_add(parts[i], data.data + i * 120 * VERITY_BLOCK,
+			   (i < 2 ? 120 : 60) * VERITY_BLOCK);
+	}
+	verity_join(parts[0], parts[1]);
+	verity_join(parts[0], parts[2]);
+	CHECK_OK(verity_finish(parts[0], &root, &area, &count, &err), &err);
+	CHECK_U64(count, 300);
+	CHECK_MEM(root.bytes, want.bytes, DIGEST_SIZE);
+	CHECK_MEM(area.data, whole.data, whole.len);
+	for (size_t i = 0; i < 3; i++)
+		verity_free(parts[i]);
+}
+
 TEST(only_whole_blocks)
 {
 	struct verity *v = verity_new(uuid, 0, uuid);

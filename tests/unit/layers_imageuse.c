@@ -269,6 +269,32 @@ TEST(compose_files_by_their_name)
 		    "any prod:1 docker-compose.prod.yml:1\n");
 }
 
+TEST(compose_files_take_in_others)
+{
+	start();
+	put("/srv/compose.yaml",
+	    "include:\n- a.yaml\n- path: ./sub/b.yaml\n- path: [c.yaml, none.yaml]\n"
+	    "- https://example.com/d.yaml\n"
+	    "services:\n  x:\n    extends: {file: e.yaml, service: y}\n");
+	put("/srv/a.yaml", "include: [compose.yaml, a.yaml]\nservices: {a: {image: a:1}}\n");
+	put("/srv/sub/b.yaml", "services: {b: {image: b:1}}\n");
+	for (int i = 0; i < 20; i++) {
+		CLEANUP_FREE char *path = mem_printf("/deep/%d%s.yaml", i, i ? "" : "-compose");
+		CLEANUP_FREE char *text =
+			mem_printf("include: [%d.yaml]\nservices: {a: {command: x}}\n", i + 1);
+
+		put(path, text);
+	}
+	put("/srv/c.yaml", "services: {c: {image: 'c:${T}'}}\n");
+	put("/srv/e.yaml", "services: {y: {image: e:1}}\n");
+	put("/srv/.env", "T=1\n");
+	check_found("any ?'/deep/17.yaml' is too deep in others 16.yaml:1\n"
+		    "any a:1 a.yaml:2\nany b:1 b.yaml:1\nany c:1 c.yaml:1\n"
+		    "any ?'/srv/none.yaml' is not in the image compose.yaml:4\n"
+		    "any ?it is not known where 'https://example.com/d.yaml' is compose.yaml:5\n"
+		    "any e:1 e.yaml:1\n");
+}
+
 TEST(compose_files_that_units_name)
 {
 	start();
