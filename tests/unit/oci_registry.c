@@ -469,6 +469,31 @@ TEST(bad_token_services)
 	unresolved("fault/down", ERR_NETWORK, "answers 404");
 }
 
+TEST(realms_with_a_query)
+{
+	start();
+	gets("fault/bare", 0);
+	CHECK_INT(asked("GET /token/bare?tenant=7&scope="), 1);
+}
+
+/* A form with a refresh token in it goes to nobody but who the registry named. */
+TEST(refresh_tokens_are_not_sent_on)
+{
+	char other[16];
+	const char *arguments[] = {"--other", other, NULL};
+
+	other_port = fake_registry(NULL);
+	snprintf(other, sizeof(other), "%u", other_port);
+	port = fake_registry(arguments);
+	snprintf(host, sizeof(host), "127.0.0.1:%u", port);
+	client = oci_client_new(&known, 1);
+	set_auth("\"identitytoken\": \"re/fresh+token\"");
+	unresolved("fault/sent-on", ERR_NETWORK, "answers 307");
+	CHECK_INT(asked("POST /token/sent-on"), 1);
+	CHECK_INT(asked_at(other_port, "http", "/"), 0);
+	oci_client_free(client);
+}
+
 /* A TLS server whose other half, for redirects, is a plain one. */
 static void start_tls(void)
 {
