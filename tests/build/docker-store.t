@@ -93,6 +93,8 @@ try_engine() { # LABEL
     run_ok "$label: commit" docker commit writer committed:1
     run_ok "$label: what was committed runs" in_image committed:1 sh -c 'cat /etc/one; ls /data || true'
     is "$out" mine "$label: with the changes"
+    # The folder of the layers is for root alone; containers of other users see theirs all the same.
+    is "$(in_image --user 1234 "$app" cat /etc/one /etc/old/new | xargs)" "one new" "$label: a container of an ordinary user reads"
     run_ok "$label: an image of 125 layers runs" in_image deep:1 cat /data/123
     is "$(layers_sum)" "$sum" "$label: the read-only layers are what they were"
 
@@ -196,8 +198,29 @@ try_engine() { # LABEL
     like "$err" 'docker runs' "$label: and says why"
     engine_stop
 
+    [ "$label" != host ] || no_space "$label"
     other_setup "$label" vfs '{"storage-driver":"vfs"}'
     [ "$label" = host ] || other_setup "$label" "containerd's store" '{"features":{"containerd-snapshotter":true}}'
+}
+
+# A disk that is full while the store is written: the engine starts without it, and the next boot mends it.
+no_space() {
+    local inodes
+    for inodes in 12 40 100 300; do
+        umount "$root/var/lib/docker"
+        mount -t tmpfs -o "mode=755,nr_inodes=$inodes" tmpfs "$root/var/lib/docker"
+        run_status 7 "$1: the agent on a full disk ($inodes inodes)" boot
+        is "$(cat "$root/run/ingot/containers-load")" docker "$1: asks for another try when the engine runs"
+    done
+    mount -o remount,nr_inodes=20000 "$root/var/lib/docker"
+    engine_start
+    docker images -q >/dev/null
+    engine_stop
+    run_ok "$1: with room the next boot writes all" boot
+    missing "$root/run/ingot/containers-load" "$1: and asks for nothing"
+    engine_start
+    is "$(in_image "$app" cat /etc/old/new)$(in_image deep:1 cat /data/99)" "new00000099" "$1: and the images run"
+    engine_stop
 }
 
 # other_setup LABEL WHAT DAEMON-JSON: an engine whose store is not written gets the same images by its API.
