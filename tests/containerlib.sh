@@ -143,6 +143,8 @@ registry_start() {
             printf 'auth: {htpasswd: {realm: test, path: "%s/htpasswd"}}\n' "$folder"
         fi
     } >"$folder/config.yml"
+    # What an earlier start has logged says nothing about this one.
+    : >"$folder/log"
     # To it, every variable REGISTRY_* is a setting of its own.
     env -u REGISTRY_AUTH_FILE docker-registry serve "$folder/config.yml" >"$folder/log" 2>&1 &
     registry_pid[$name]=$!

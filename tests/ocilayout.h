@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "cache/cache.h"
 #include "oci/manifest.h"
 
 /* A header of an old tar (ustar) and the content of a file behind it. */
@@ -150,6 +151,32 @@ __attribute__((unused)) static void layout_finish(const char *dir, json_t *const
 	index = json_pack("{s:i, s:o}", "schemaVersion", 2, "manifests", list);
 	CHECK_OK(json_write_file(path, index, false, &err), &err);
 	tap_spew(mark, "{\"imageLayoutVersion\":\"1.0.0\"}", 30);
+}
+
+/* The cache that the tests use, in the folder "cache". */
+__attribute__((unused)) static struct cache *cache;
+
+/* Opens it, again if need be: then nobody holds its entries. */
+__attribute__((unused)) static void cache_here(void)
+{
+	struct err err = {0};
+
+	cache_close(cache);
+	cache = cache_open("cache", &err);
+	CHECK_OK_PTR(cache, &err);
+}
+
+/* How many entries a folder has; 0 when it is absent. */
+__attribute__((unused)) static size_t count_names(const char *path)
+{
+	DIR *dir = opendir(path);
+	size_t count = 0;
+
+	for (struct dirent *e; dir && (e = readdir(dir));)
+		count += e->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return count;
 }
 
 #endif

@@ -7,7 +7,22 @@
 #include "base/fd.h"
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <string.h>
+
+static void free_wiped(void *ptr)
+{
+	if (ptr)
+		mem_wipe(ptr, malloc_usable_size(ptr));
+	free(ptr);
+}
+
+/* Credentials travel in JSON too, and jansson's reader makes copies that nobody else can reach. Before main, for it must
+ * not change while threads use it. */
+__attribute__((constructor)) static void json_wipe_what_is_freed(void)
+{
+	json_set_alloc_funcs(malloc, free_wiped);
+}
 
 json_t *json_parse(const char *text, size_t len, const char *name, struct err *err)
 {

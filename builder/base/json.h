@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * JSON by jansson; every user of JSON includes this header. What comes from outside is read with a
- * bound on its size, what we write has sorted keys so that equal content gives equal bytes.
+ * bound on its size, what we write has sorted keys so that equal content gives equal bytes. What is freed is wiped:
+ * it may have held credentials.
  */
 #ifndef INGOT_BASE_JSON_H
 #define INGOT_BASE_JSON_H

@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -22,10 +24,32 @@ struct http_session {
 	CURLM *multi;
 };
 
+/* What curl frees had requests in it, and these have secrets. */
+static void free_wiped(void *ptr)
+{
+	if (ptr)
+		mem_wipe(ptr, malloc_usable_size(ptr));
+	free(ptr);
+}
+
+static void *resize_wiped(void *ptr, size_t size)
+{
+	size_t old = ptr ? malloc_usable_size(ptr) : 0;
+	void *larger = malloc(size);
+
+	if (!larger)
+		return NULL;
+	if (old)
+		memcpy(larger, ptr, old < size ? old : size);
+	free_wiped(ptr);
+	return larger;
+}
+
 static void http_init(void)
 {
 	/* A failure here makes curl_easy_init fail, which is reported there. */
-	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
+	(void)curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, free_wiped, resize_wiped, strdup,
+				   calloc);
 }
 
 static void init_once(void)

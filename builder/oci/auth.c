@@ -110,7 +110,7 @@ int oci_auth_refused(const struct oci_auth_place *place, const struct http_answe
 /* "Authorization: Basic ...". */
 static char *basic_header(const struct oci_credentials *c)
 {
-	char *pair = mem_printf("%s:%s", c->user, c->secret);
+	char *pair = oci_secret_join(c->user, ":", c->secret);
 	size_t room = 2 * strlen(pair) + 64;
 	/* All room at once: growing would leave copies behind. */
 	struct str line = {.data = mem_alloc(room), .room = room};
@@ -187,26 +187,12 @@ static bool is_token(const char *text)
 	return true;
 }
 
-static void free_token_json(json_t **value)
-{
-	static const char *const secrets[] = {"token", "access_token", "refresh_token"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(secrets); i++) {
-		const json_t *member = json_object_get(*value, secrets[i]);
-
-		if (json_is_string(member))
-			mem_wipe((char *)json_string_value(member), json_string_length(member));
-	}
-	json_decref(*value);
-}
-
 /* Takes the token from the service's answer: token or access_token, and how long it lives. */
 static int take_token(struct entry *e, const struct http_answer *answer, const char *url,
 		      struct err *err)
 {
 	json_error_t why;
-	CLEANUP(free_token_json)
-	json_t *body =
+	CLEANUP_JSON json_t *body =
 		json_loadb(answer->body.data ? answer->body.data : "", answer->body.len, 0, &why);
 	const char *token = json_member_string(body, "token");
 	const json_t *expires = json_object_get(body, "expires_in");
@@ -223,7 +209,7 @@ static int take_token(struct entry *e, const struct http_answer *answer, const c
 	if (life > TOKEN_LIFE_MAX)
 		life = TOKEN_LIFE_MAX;
 	oci_secret_free(&e->header);
-	e->header = mem_printf("Authorization: Bearer %s", token);
+	e->header = oci_secret_join("Authorization: Bearer ", token, "");
 	e->expires = clock_monotonic() + life - TOKEN_SLACK;
 	return 0;
 }
@@ -333,7 +319,7 @@ static int meet(struct entry *e, const struct oci_auth_place *place,
 	oci_secret_free(&e->header);
 	e->expires = 0;
 	if (c.bearer)
-		e->header = mem_printf("Authorization: Bearer %s", c.bearer);
+		e->header = oci_secret_join("Authorization: Bearer ", c.bearer, "");
 	else if (challenge->basic && c.user)
 		e->header = basic_header(&c);
 	/* Nothing new to say? */

@@ -11,6 +11,8 @@
 #include "base/proc.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
@@ -29,6 +31,17 @@ void oci_secret_free(char **secret)
 		mem_wipe(*secret, strlen(*secret));
 	free(*secret);
 	*secret = NULL;
+}
+
+char *oci_secret_join(const char *a, const char *b, const char *c)
+{
+	size_t room = strlen(a) + strlen(b) + strlen(c) + 1;
+	struct str all = {.data = mem_alloc(room), .room = room};
+
+	str_add(&all, a);
+	str_add(&all, b);
+	str_add(&all, c);
+	return str_steal(&all);
 }
 
 void oci_credentials_free(struct oci_credentials *c)
@@ -52,27 +65,6 @@ static void wipe_text(struct str *text)
 		mem_wipe(text->data, text->room);
 	str_free(text);
 }
-
-/* jansson's strings are wiped where they are: it has no hook for that. */
-static void wipe_json(json_t *value)
-{
-	const char *key;
-	json_t *member;
-	size_t i;
-
-	if (json_is_string(value))
-		mem_wipe((char *)json_string_value(value), json_string_length(value));
-	json_object_foreach(value, key, member) wipe_json(member);
-	json_array_foreach(value, i, member) wipe_json(member);
-}
-
-static void free_secret_json(json_t **value)
-{
-	wipe_json(*value);
-	json_decref(*value);
-}
-
-#define CLEANUP_SECRET_JSON CLEANUP(free_secret_json)
 
 /* What can stand in a header or a form without doing harm. */
 static bool is_clean(const char *text)
@@ -219,7 +211,7 @@ int oci_credentials_parse(const char *text, size_t len, const char *name, const 
 {
 	json_error_t why;
 	/* Not json_parse: its message could have a piece of a secret in it. */
-	CLEANUP_SECRET_JSON json_t *config = json_loadb(text, len, 0, &why);
+	CLEANUP_JSON json_t *config = json_loadb(text, len, 0, &why);
 	const json_t *member;
 	const char *key = "", *store;
 	int r;
@@ -269,7 +261,7 @@ static int take_answer(const struct str *output, const char *program, struct oci
 		       struct err *err)
 {
 	json_error_t why;
-	CLEANUP_SECRET_JSON json_t *answer =
+	CLEANUP_JSON json_t *answer =
 		json_loadb(output->data ? output->data : "", output->len, 0, &why);
 	const char *user = json_member_string(answer, "Username");
 	const char *secret = json_member_string(answer, "Secret");
@@ -323,17 +315,39 @@ static int look_into(const char *text, size_t len, const char *name, const char 
 	return r;
 }
 
+/* Not fd_read_file: what it read lies on its stack afterwards. */
+static int read_secret_file(int fd, const char *path, struct str *text, struct err *err)
+{
+	for (;;) {
+		ssize_t n = read(fd, text->data + text->len, text->room - 1 - text->len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "cannot look for credentials in '%s'", path);
+		if (n == 0)
+			return 0;
+		text->len += (size_t)n;
+		if (text->len + 1 == text->room)
+			return err_set(err, ERR_OTHER,
+				       "cannot look for credentials in '%s': larger than %zu bytes",
+				       path, CONFIG_MAX);
+	}
+}
+
 static int look_into_file(const char *path, const char *registry, const char *repository,
 			  struct oci_credentials *ret, struct err *err)
 {
-	/* All room at once: growing would leave copies behind. */
 	CLEANUP(wipe_text)
-	struct str text = {.data = mem_alloc(CONFIG_MAX + 1), .room = CONFIG_MAX + 1};
+	struct str text = {.data = mem_alloc(CONFIG_MAX + 2), .room = CONFIG_MAX + 2};
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (access(path, F_OK) != 0)
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
-	if (fd_read_file(path, CONFIG_MAX, &text, err) < 0)
-		return err_wrap(err, "cannot look for credentials");
+	if (fd < 0)
+		return err_sys(err, errno, "cannot look for credentials in '%s'", path);
+	if (read_secret_file(fd, path, &text, err) < 0)
+		return -1;
 	return look_into(text.data, text.len, path, registry, repository, ret, err);
 }
 

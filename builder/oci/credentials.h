@@ -22,6 +22,10 @@ void oci_credentials_free(struct oci_credentials *credentials);
 /* Wipes and frees a string and makes it NULL; usable with CLEANUP(). */
 void oci_secret_free(char **secret);
 
+/* The three strings in one, of which no copy lies around (as mem_printf leaves them). Caller frees with
+ * oci_secret_free. */
+char *oci_secret_join(const char *a, const char *b, const char *c);
+
 /* Which helper program to ask, and for what. */
 struct oci_helper {
 	char *name;   /* NAME of docker-credential-NAME */

@@ -61,7 +61,7 @@ static int get_attributes(struct layer_import *l, struct tree_inode *inode, stru
 	return 0;
 }
 
-/* The folder and name part of path; its last part is behind the last slash. */
+/* The entry of dir that the last part of path names, or NULL. */
 static struct tree_node *find_child(const struct tree_node *dir, const char *path)
 {
 	const char *name = path_base(path);
@@ -70,7 +70,8 @@ static struct tree_node *find_child(const struct tree_node *dir, const char *pat
 	return node_find_child(dir, name, strlen(name), &at);
 }
 
-/* .wh.NAME: a folder that the layer has itself is opaque, any other entry of it hides more than enough. */
+/* .wh.NAME hides what lower layers have, never what this one has: a folder of it becomes opaque, any other entry
+ * hides the lower one anyhow. */
 static int add_whiteout(struct layer_import *l, struct err *err)
 {
 	struct tree_inode inode = {.type = TREE_CHAR, .origin = l->im.origin, .data.fd = -1};

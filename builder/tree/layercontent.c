@@ -78,6 +78,10 @@ static int copy_plain(struct layer_import *l, const struct tree_node *node, stru
 	struct layer_file file = {.node = node, .inode = inode};
 	uint64_t done = 0, crc = 0;
 
+	/* tar-split would be wrong without a sign of it, if the library counted in another way. */
+	if (!layer_raw_is_next(l, block->bytes))
+		return err_set(err, ERR_OTHER, "cannot read %s: lost in '%s'", l->im.origin,
+			       l->im.path);
 	layer_raw_skip(l, inode->data.size);
 	for (; r > 0; r = next_block(l, done, inode->data.size, block, err)) {
 		if (block->offset != done)

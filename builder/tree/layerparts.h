@@ -56,6 +56,9 @@ int layer_raw_until(struct layer_import *l, uint64_t position, struct err *err);
 /* The byte at the position, which is in no content and not in split yet; -1 for any other position. */
 int layer_raw_byte(const struct layer_import *l, uint64_t position);
 
+/* False when bytes, which libarchive has handed out, are in the current piece but not those at raw_from. */
+bool layer_raw_is_next(const struct layer_import *l, const void *bytes);
+
 /* Leaves out the len bytes at raw_from, the content of a file. */
 void layer_raw_skip(struct layer_import *l, uint64_t len);
 

@@ -104,6 +104,13 @@ int layer_raw_byte(const struct layer_import *l, uint64_t position)
 	return l->piece[position - l->piece_at];
 }
 
+bool layer_raw_is_next(const struct layer_import *l, const void *bytes)
+{
+	uintptr_t at = (uintptr_t)bytes, piece = (uintptr_t)l->piece;
+
+	return at < piece || at >= piece + l->piece_len || at - piece == l->raw_from - l->piece_at;
+}
+
 void layer_raw_skip(struct layer_import *l, uint64_t len)
 {
 	if (l->pending.len)

@@ -37,6 +37,7 @@ struct bolt {
 	bool changed;
 };
 
+/* Reads a number of 16 bits, little-endian; p need not be aligned. */
 static inline uint16_t bolt_get16(const uint8_t *p)
 {
 	uint16_t v;
@@ -45,6 +46,7 @@ static inline uint16_t bolt_get16(const uint8_t *p)
 	return le16toh(v);
 }
 
+/* Reads a number of 32 bits, little-endian; p need not be aligned. */
 static inline uint32_t bolt_get32(const uint8_t *p)
 {
 	uint32_t v;
@@ -53,6 +55,7 @@ static inline uint32_t bolt_get32(const uint8_t *p)
 	return le32toh(v);
 }
 
+/* Reads a number of 64 bits, little-endian; p need not be aligned. */
 static inline uint64_t bolt_get64(const uint8_t *p)
 {
 	uint64_t v;
@@ -61,18 +64,21 @@ static inline uint64_t bolt_get64(const uint8_t *p)
 	return le64toh(v);
 }
 
+/* Writes a number of 16 bits, little-endian; p need not be aligned. */
 static inline void bolt_set16(uint8_t *p, uint16_t v)
 {
 	v = htole16(v);
 	memcpy(p, &v, sizeof(v));
 }
 
+/* Writes a number of 32 bits, little-endian; p need not be aligned. */
 static inline void bolt_set32(uint8_t *p, uint32_t v)
 {
 	v = htole32(v);
 	memcpy(p, &v, sizeof(v));
 }
 
+/* Writes a number of 64 bits, little-endian; p need not be aligned. */
 static inline void bolt_set64(uint8_t *p, uint64_t v)
 {
 	v = htole64(v);

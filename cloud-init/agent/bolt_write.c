@@ -106,7 +106,9 @@ static int write_level(struct writer *w, const struct items *items, unsigned fla
 	size_t i = 0;
 
 	do {
-		size_t size, n = page_takes(items->list + i, items->count - i, flags, &size);
+		/* An empty bucket has no list. */
+		const struct item *next = items->count ? &items->list[i] : NULL;
+		size_t size, n = page_takes(next, items->count - i, flags, &size);
 		size_t pages = (size + BOLT_PAGE_SIZE - 1) / BOLT_PAGE_SIZE;
 		uint64_t number = add_pages(w, pages);
 		uint8_t *bytes;
@@ -115,11 +117,11 @@ static int write_level(struct writer *w, const struct items *items, unsigned fla
 		if (number == 0)
 			return -1;
 		bytes = (uint8_t *)w->file->data + number * BOLT_PAGE_SIZE;
-		fill_page(bytes, number, flags, items->list + i, n);
+		fill_page(bytes, number, flags, next, n);
 		bolt_set32(bytes + 12, (uint32_t)(pages - 1));
 		if (n > 0) {
-			parent.key = items->list[i].key;
-			parent.key_size = items->list[i].key_size;
+			parent.key = next->key;
+			parent.key_size = next->key_size;
 		}
 		VEC_ADD(parents->list, parents->count, parents->room, parent);
 		i += n;

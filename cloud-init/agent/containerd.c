@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 
 /* Seconds from the year 1 to 1970: where Go's binary time starts. */
@@ -68,7 +69,6 @@ int containers_containerd_write(const struct agent *agent, const struct containe
 	bool wanted = *containers->containerd && containers->image_count > 0;
 	struct err failed = {0};
 
-	(void)report;
 	store.old = containerd_state_read(agent, store.name);
 	if (!wanted && json_object_size(store.old) == 0)
 		return 0;
@@ -82,6 +82,11 @@ int containers_containerd_write(const struct agent *agent, const struct containe
 		/* A store that we do not understand is left alone; what is broken otherwise is said. */
 		if (failed.code == ERR_VERIFY && wanted)
 			return fall_back(done, failed.msg);
+		if (failed.code == ERR_VERIFY) {
+			report_log(report, LOG_WARNING, "CONTAINERS", &failed,
+				   "containerd: images of an earlier image stay");
+			return 0;
+		}
 		if (err)
 			*err = failed;
 		return -1;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define LABEL_SNAPSHOT "containerd.io/gc.ref.snapshot." CONTAINERD_SNAPSHOTTER
+#define INDEX_DEPTH 3
 #define LABEL_CONTENT "containerd.io/gc.ref.content."
 
 static struct bolt_bucket *snapshots_of(const struct containerd_store *store)
@@ -43,34 +44,38 @@ static char *reference(const struct bolt_bucket *blob, const char *kind)
 	return NULL;
 }
 
-/* The manifest's object of a target: itself, or for an index the first manifest of it that is here. */
-static struct bolt_bucket *manifest_of(const struct containerd_store *store, const char *target)
+/* The manifest's object of a target: itself, or for an index the first manifest that it leads to and is here. NULL when
+ * there is none. */
+static struct bolt_bucket *manifest_of(const struct containerd_store *store, const char *target,
+				       unsigned depth)
 {
 	struct bolt_bucket *blob = blob_of(store, target);
 	const struct bolt_bucket *labels = bolt_bucket(blob, "labels");
 	CLEANUP_FREE char *config = reference(blob, LABEL_CONTENT "config");
+	size_t len = strlen(LABEL_CONTENT);
 
-	for (size_t i = 0; !config && labels && i < labels->count; i++) {
+	if (config)
+		return blob;
+	for (size_t i = 0; depth < INDEX_DEPTH && labels && i < labels->count; i++) {
 		const struct bolt_entry *entry = &labels->entries[i];
 		CLEANUP_FREE char *digest =
 			mem_strndup((const char *)entry->value, entry->value_size);
-		struct bolt_bucket *child;
+		struct bolt_bucket *found;
 
-		if (entry->key_size < strlen(LABEL_CONTENT "m.") ||
-		    memcmp(entry->key, LABEL_CONTENT "m.", strlen(LABEL_CONTENT "m.")) != 0)
+		if (entry->key_size < len || memcmp(entry->key, LABEL_CONTENT, len) != 0)
 			continue;
-		child = blob_of(store, digest);
-		config = reference(child, LABEL_CONTENT "config");
-		if (config)
-			return child;
+		found = manifest_of(store, digest, depth + 1);
+		if (found)
+			return found;
 	}
-	return blob;
+	return NULL;
 }
 
 /* The chain ID of an image's topmost snapshot, by the label that unpacking gave its configuration. Caller frees. */
 static char *chain_of(const struct containerd_store *store, const char *target)
 {
-	CLEANUP_FREE char *config = reference(manifest_of(store, target), LABEL_CONTENT "config");
+	CLEANUP_FREE char *config =
+		reference(manifest_of(store, target, 0), LABEL_CONTENT "config");
 
 	return config ? reference(blob_of(store, config), LABEL_SNAPSHOT) : NULL;
 }
@@ -226,7 +231,7 @@ static int rename_snapshot(struct containerd_store *store, struct bolt_bucket *a
 /* True when the content store has all layers of an image. */
 static bool has_layers(const struct containerd_store *store, const char *target)
 {
-	const struct bolt_bucket *labels = bolt_bucket(manifest_of(store, target), "labels");
+	const struct bolt_bucket *labels = bolt_bucket(manifest_of(store, target, 0), "labels");
 	size_t layers = 0, len = strlen(LABEL_CONTENT "l.");
 
 	for (size_t i = 0; labels && i < labels->count; i++) {

@@ -11,8 +11,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LABEL_CONTENT "containerd.io/gc.ref.content."
+#define INDEX_DEPTH 2 /* indexes below an index */
 #define LABEL_SNAPSHOT "containerd.io/gc.ref.snapshot." CONTAINERD_SNAPSHOTTER
 
 /* The object of a blob in meta.db. The file itself is written, too: it is small, and containerd removes it like any
@@ -48,28 +50,72 @@ static int refer(struct containerd_store *store, struct bolt_bucket *object, con
 	return containerd_put_label(store->meta, object, key, containerd_digest(digest, text), err);
 }
 
-/* An index refers to each of its manifests by its place among them: later pulls give the same labels. */
-static int put_index(struct containerd_store *store, const struct containers_image *image,
-		     const struct str *text, struct err *err)
+/* A child of an index, as far as it is needed to read it. */
+static bool get_child(const json_t *entry, struct containers_blob *child)
 {
-	CLEANUP_JSON json_t *index =
-		json_parse(text->data ? text->data : "", text->len, "index", err);
-	const json_t *manifests = json_object_get(index, "manifests");
-	struct bolt_bucket *object = put_blob(store, &image->target, text, err);
-	char ours[CONTAINERD_DIGEST_SIZE], kind[32];
+	const char *digest = json_member_string(entry, "digest");
+	const char *type = json_member_string(entry, "mediaType");
+	json_int_t size = json_integer_value(json_object_get(entry, "size"));
 
-	if (!index || !object)
+	*child = (struct containers_blob){.size = size > 0 ? (uint64_t)size : 0};
+	if (!digest || !str_has_prefix(digest, "sha256:") || !type ||
+	    strlen(type) >= sizeof(child->media_type))
+		return false;
+	memcpy(child->media_type, type, strlen(type) + 1);
+	return digest_parse(digest + 7, &child->digest, NULL) == 0;
+}
+
+static bool is_index(const struct containers_blob *blob)
+{
+	return strcmp(blob->media_type, "application/vnd.oci.image.index.v1+json") == 0 ||
+	       strcmp(blob->media_type,
+		      "application/vnd.docker.distribution.manifest.list.v2+json") == 0;
+}
+
+/* Writes an index and what it has of the image. It refers to each child by its place among those of its kind, so that
+ * later pulls give the same labels. *ret_found says whether it leads to the image's manifest; if not, nothing is
+ * written. */
+static int put_index(struct containerd_store *store, const struct containers_image *image,
+		     const struct containers_blob *blob, unsigned depth, bool *ret_found,
+		     struct err *err)
+{
+	CLEANUP(str_free) struct str text = {0};
+	CLEANUP_JSON json_t *index = NULL;
+	const json_t *children;
+	size_t manifests = 0, others = 0;
+
+	*ret_found = false;
+	/* Indexes of other platforms are not in the image. */
+	if (containers_blob_read(store->agent, blob, &text, depth ? NULL : err) < 0)
+		return depth ? 0 : -1;
+	index = json_parse(text.data ? text.data : "", text.len, "index", err);
+	if (!index)
 		return -1;
-	containerd_digest(&image->manifest.digest, ours);
-	for (size_t i = 0; i < json_array_size(manifests); i++) {
-		const char *digest = json_member_string(json_array_get(manifests, i), "digest");
+	children = json_object_get(index, "manifests");
+	for (size_t i = 0; !*ret_found && i < json_array_size(children); i++) {
+		struct containers_blob child;
+		struct bolt_bucket *object;
+		char kind[32];
 
-		if (!digest || strcmp(digest, ours) != 0)
+		if (!get_child(json_array_get(children, i), &child))
+			return err_set(err, ERR_VERIFY, "an index has a bad descriptor");
+		if (is_index(&child)) {
+			snprintf(kind, sizeof(kind), "%zu", others++);
+			if (depth < INDEX_DEPTH &&
+			    put_index(store, image, &child, depth + 1, ret_found, err) < 0)
+				return -1;
+		} else {
+			snprintf(kind, sizeof(kind), "m.%zu", manifests++);
+			*ret_found = memcmp(&child.digest, &image->manifest.digest,
+					    sizeof(child.digest)) == 0;
+		}
+		if (!*ret_found)
 			continue;
-		snprintf(kind, sizeof(kind), "m.%zu", i);
-		return refer(store, object, kind, &image->manifest.digest, err);
+		object = put_blob(store, blob, &text, err);
+		if (!object || refer(store, object, kind, &child.digest, err) < 0)
+			return -1;
 	}
-	return err_set(err, ERR_VERIFY, "the index does not name the manifest");
+	return 0;
 }
 
 /* Content of an image: index, manifest, configuration. The layers themselves are not there, as after a pull with
@@ -77,15 +123,18 @@ static int put_index(struct containerd_store *store, const struct containers_ima
 static int put_content(struct containerd_store *store, const struct containers_image *image,
 		       struct err *err)
 {
-	CLEANUP(str_free) struct str target = {0}, manifest = {0}, config = {0};
+	CLEANUP(str_free) struct str manifest = {0}, config = {0};
 	char chain[CONTAINERD_DIGEST_SIZE], kind[32];
 	bool has_index = memcmp(&image->target.digest, &image->manifest.digest,
 				sizeof(image->target.digest)) != 0;
 	struct bolt_bucket *object;
+	bool found = true;
 
-	if ((has_index && (containers_blob_read(store->agent, &image->target, &target, err) < 0 ||
-			   put_index(store, image, &target, err) < 0)) ||
-	    containers_blob_read(store->agent, &image->manifest, &manifest, err) < 0 ||
+	if (has_index && put_index(store, image, &image->target, 0, &found, err) < 0)
+		return -1;
+	if (!found)
+		return err_set(err, ERR_VERIFY, "the index does not lead to the manifest");
+	if (containers_blob_read(store->agent, &image->manifest, &manifest, err) < 0 ||
 	    containers_blob_read(store->agent, &image->config, &config, err) < 0)
 		return -1;
 	object = put_blob(store, &image->manifest, &manifest, err);
@@ -175,12 +224,21 @@ static int put_records(struct containerd_store *store, const struct containers_i
 			  err);
 }
 
-/* Reads the image's documents, so that nothing of an image is written whose documents are damaged. */
-static int check_documents(struct containerd_store *store, const struct containers_image *image,
-			   struct err *err)
+/* Nothing is written of an image that this root does not have as a whole. */
+static int check_image(struct containerd_store *store, const struct containers_image *image,
+		       struct err *err)
 {
 	CLEANUP(str_free) struct str text = {0};
+	char layer[CONTAINERD_DIGEST_SIZE];
 
+	for (size_t i = 0; i < image->layer_count; i++) {
+		CLEANUP_FREE char *tree = containers_layer_nth_path(image->layers, i);
+		CLEANUP_FREE char *path = agent_path(store->agent, tree);
+
+		if (!image->layers[i]->present || access(path, F_OK) < 0)
+			return err_set(err, ERR_VERIFY, "its layer %s is not there",
+				       containerd_digest(&image->layers[i]->diff_id, layer));
+	}
 	if (containers_blob_read(store->agent, &image->target, &text, err) < 0 ||
 	    containers_blob_read(store->agent, &image->manifest, &text, err) < 0)
 		return -1;
@@ -193,7 +251,7 @@ int containerd_image_put(struct containerd_store *store, const struct containers
 	char label[DIGEST_HEX_SIZE];
 	struct err why = {0};
 
-	if (check_documents(store, image, &why) < 0) {
+	if (check_image(store, image, &why) < 0) {
 		strv_addf(&store->done->missing, "%s: %s", containers_image_label(image, label),
 			  why.msg);
 		return 0;

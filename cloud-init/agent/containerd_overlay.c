@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -169,19 +170,16 @@ static char *new_name(struct containerd_store *store, struct bolt_bucket *all, c
 	return NULL;
 }
 
-/* Sees to it that containerd's metadata has the snapshot of a chain; *name is the snapshotter's name for its parent
- * (NULL: none) and becomes the one for it. */
+/* Sees to it that containerd's metadata has the snapshot of a chain. parent_name is the snapshotter's name for its
+ * parent (NULL: none), *name becomes the one for it; the caller frees it. */
 static int put_chain(struct containerd_store *store, const char *chain, const char *parent,
-		     char **name, struct err *err)
+		     const char *parent_name, char **name, struct err *err)
 {
 	static const char *const path[] = {"snapshots", CONTAINERD_SNAPSHOTTER, NULL};
 	struct bolt *meta = store->meta;
 	struct bolt_bucket *all = containerd_make(meta, store->namespace, path, err);
 	struct bolt_bucket *object = all ? bolt_bucket(all, chain) : NULL;
-	char *parent_name = *name;
-	CLEANUP_FREE char *to_free = parent_name;
 
-	*name = NULL;
 	if (!all)
 		return -1;
 	if (object) {
@@ -209,16 +207,21 @@ static int put_chain(struct containerd_store *store, const char *chain, const ch
 int containerd_overlay_put(struct containerd_store *store, const struct containers_image *image,
 			   struct err *err)
 {
-	CLEANUP_FREE char *name = NULL;
+	CLEANUP_FREE char *parent_name = NULL;
 	char chain[CONTAINERD_DIGEST_SIZE], parent[CONTAINERD_DIGEST_SIZE];
 	uint64_t id = 0;
 
 	for (size_t i = 0; i < image->layer_count; i++) {
-		CLEANUP_FREE char *parent_name = name ? mem_strdup(name) : NULL;
+		char *name = NULL;
+		int r;
 
 		containerd_digest(&image->chains[i], chain);
-		if (put_chain(store, chain, i ? parent : NULL, &name, err) < 0 ||
-		    put_snapshot(store, name, parent_name, image, i, &id, err) < 0)
+		r = put_chain(store, chain, i ? parent : NULL, parent_name, &name, err);
+		if (r == 0)
+			r = put_snapshot(store, name, parent_name, image, i, &id, err);
+		free(parent_name);
+		parent_name = name;
+		if (r < 0)
 			return -1;
 		memcpy(parent, chain, sizeof(parent));
 	}

@@ -279,7 +279,7 @@ static int write_kept(struct writer *w, const char *id, json_t *chains, struct e
 	layers = mem_alloc_array((size_t)count, sizeof(void *));
 	for (; have < (size_t)count; have++) {
 		layers[have] = containers_layer_find(w->containers, &ids[have]);
-		if (!layers[have] || !layers[have]->present)
+		if (!layers[have] || !containers_layer_there(w->agent, layers, have))
 			break;
 		containers_chain_next(have ? &own[have - 1] : NULL, &ids[have], &own[have]);
 	}

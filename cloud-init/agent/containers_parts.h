@@ -91,6 +91,10 @@ void containers_wanted(const struct agent *agent, const struct containers *conta
 		       struct containers_state *ret, bool **ret_ready,
 		       struct containers_done *done);
 
+/* True when this root has the tree for layers[index] of an image, and its split data. */
+bool containers_layer_there(const struct agent *agent, const struct containers_layer *const *layers,
+			    size_t index);
+
 /* A name for messages: the image's first, or the beginning of its ID in buffer. */
 const char *containers_image_label(const struct containers_image *image,
 				   char buffer[DIGEST_HEX_SIZE]);

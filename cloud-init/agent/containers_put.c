@@ -41,7 +41,10 @@ static int create_file(int dir, const char *name, const void *bytes, size_t len,
 
 	if (fd < 0)
 		return err_sys(err, errno, "cannot create '%s'", name);
-	return fd_write(fd, bytes, len, name, err);
+	if (fd_write(fd, bytes, len, name, err) == 0)
+		return 0;
+	unlinkat(dir, name, 0);
+	return -1;
 }
 
 int containers_put_file(int dir, const char *name, const void *bytes, size_t len, mode_t mode,

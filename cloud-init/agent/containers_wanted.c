@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define DOCKER_DEPTH_MAX \
 	125 /* layers of an image; two more make a container (moby, layer_store.go) */
@@ -46,6 +47,15 @@ ssize_t containers_diff_ids(const char *text, size_t len, struct digest **ret)
 	return (ssize_t)count;
 }
 
+bool containers_layer_there(const struct agent *agent, const struct containers_layer *const *layers,
+			    size_t index)
+{
+	CLEANUP_FREE char *tree = containers_layer_nth_path(layers, index);
+	CLEANUP_FREE char *path = agent_path(agent, tree);
+
+	return layers[index]->present && access(path, F_OK) == 0;
+}
+
 /* Says why the image cannot be had, or NULL. */
 static const char *find_fault(const struct agent *agent, const struct containers_image *image)
 {
@@ -55,7 +65,7 @@ static const char *find_fault(const struct agent *agent, const struct containers
 	if (image->layer_count > DOCKER_DEPTH_MAX)
 		return "it has more layers than docker takes";
 	for (size_t i = 0; i < image->layer_count; i++)
-		if (!image->layers[i]->present)
+		if (!containers_layer_there(agent, image->layers, i))
 			return "a layer is not in this root";
 	if (containers_blob_read(agent, &image->config, &config, NULL) < 0)
 		return "its configuration is damaged";

@@ -4,21 +4,8 @@
 # killed on the way. All processes end and all mounts vanish with the namespaces.
 set -eu
 
-if [ -z "${INGOT_INSIDE:-}" ]; then
-    if ! why=$(unshare --net --mount --pid --fork true 2>&1); then
-        [ -z "${INGOT_NO_SKIP:-}" ] || { echo "not ok 1 - namespaces: $why"; exit 1; }
-        echo "1..0 # SKIP needs root and namespaces: $why"
-        exit 0
-    fi
-    TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/ingot-dockerd.XXXXXX")
-    export TMPDIR INGOT_INSIDE=1
-    trap 'rm -rf "$TMPDIR"' EXIT
-    # --kill-child: when the time is over, everything inside goes with process 1.
-    timeout --kill-after=5 400 unshare --net --mount --pid --fork --kill-child --mount-proc \
-        --propagation private bash "$0"
-    exit
-fi
-
+. "${0%/*}/../dockerlib.sh"
+enter_namespaces "$0" 400
 . "${0%/*}/../lib.sh"
 requires dockerd jq python3 ip
 agent=${INGOT%/*}/ingot-agent

@@ -93,6 +93,8 @@ try_engine() { # LABEL
     run_ok "$label: commit" docker commit writer committed:1
     run_ok "$label: what was committed runs" in_image committed:1 sh -c 'cat /etc/one; ls /data || true'
     is "$out" mine "$label: with the changes"
+    # The folder of the layers is for root alone; containers of other users see theirs all the same.
+    is "$(in_image --user 1234 "$app" cat /etc/one /etc/old/new | xargs)" "one new" "$label: a container of an ordinary user reads"
     run_ok "$label: an image of 125 layers runs" in_image deep:1 cat /data/123
     is "$(layers_sum)" "$sum" "$label: the read-only layers are what they were"
 
@@ -196,8 +198,30 @@ try_engine() { # LABEL
     like "$err" 'docker runs' "$label: and says why"
     engine_stop
 
+    real_layers "$label"
+    [ "$label" != host ] || no_space "$label"
     other_setup "$label" vfs '{"storage-driver":"vfs"}'
     [ "$label" = host ] || other_setup "$label" "containerd's store" '{"features":{"containerd-snapshotter":true}}'
+}
+
+# A disk that is full while the store is written: the engine starts without it, and the next boot mends it.
+no_space() {
+    local inodes
+    for inodes in 12 40 100 300; do
+        umount "$root/var/lib/docker"
+        mount -t tmpfs -o "mode=755,nr_inodes=$inodes" tmpfs "$root/var/lib/docker"
+        run_status 7 "$1: the agent on a full disk ($inodes inodes)" boot
+        is "$(cat "$root/run/ingot/containers-load")" docker "$1: asks for another try when the engine runs"
+    done
+    mount -o remount,nr_inodes=20000 "$root/var/lib/docker"
+    engine_start
+    docker images -q >/dev/null
+    engine_stop
+    run_ok "$1: with room the next boot writes all" boot
+    missing "$root/run/ingot/containers-load" "$1: and asks for nothing"
+    engine_start
+    is "$(in_image "$app" cat /etc/old/new)$(in_image deep:1 cat /data/99)" "new00000099" "$1: and the images run"
+    engine_stop
 }
 
 # other_setup LABEL WHAT DAEMON-JSON: an engine whose store is not written gets the same images by its API.
@@ -239,6 +263,45 @@ other_setup() {
     rm "$root/etc/docker/daemon.json"
 }
 load() { "$agent" containers --load --root="$root"; }
+
+# real_layers LABEL: images with everything that layers can say, unpacked by ingot itself.
+container_image features features compression=mixed
+container_image edges edges
+container_image deep deep layers=125
+# Their times are those of tests/preload, which links into them; tests/build/containers.t compares these, too.
+no_time=(--ignore .:mtime --ignore bin:mtime --ignore etc:mtime --ignore links/a:mtime --ignore links/b/deep:mtime)
+real_layers() {
+    local name lower of=registry.example.com/real
+    rm -rf "$root/usr/share/ingot/containers"
+    run_ok "$1: ingot unpacks images" "$top/tests/preload" "$root/usr/share/ingot/containers" \
+        "$tmp/features=$of/features:1" "$tmp/edges=$of/edges:1" "$tmp/deep=$of/deep:1"
+    run_ok "$1: the agent writes the store for them" boot
+    engine_start
+    is "$(docker images --format '{{.Repository}}' "$of/*" | sort | xargs)" "$of/deep $of/edges $of/features" "$1: all are there"
+    for name in features edges deep; do
+        # Docker checks what it assembles from tree and split data; the digest says the rest.
+        run_ok "$1: save of $name" docker save -o /tmp/saved.tar "$of/$name:1"
+        rm -rf "$tmp/saved"
+        mkdir "$tmp/saved"
+        tar -xf "$root/tmp/saved.tar" -C "$tmp/saved"
+        is "$(cd "$tmp/saved" && jq -r '.[0].Layers[]' manifest.json | xargs sha256sum | sed 's/ .*//; s/^/sha256:/' | xargs)" \
+            "$(field "$of/$name:1" '{{range .RootFS.Layers}}{{.}} {{end}}' | xargs)" "$1: has the diff_ids of $name"
+        run_ok "$1: the engine mounts $name" docker create --name "$name" --network none "$of/$name:1" /bin/true
+        run_ok "$1: export of $name" docker export -o /tmp/exported.tar "$name"
+        docker rm "$name" >/dev/null
+    done
+    is "$(in_image "$of/deep:1" sh -c 'echo runs')" runs "$1: 125 layers run"
+    # What the engine stacks is what skopeo and umoci make of the image.
+    lower=$(field "$of/features:1" '{{.GraphDriver.Data.UpperDir}}:{{.GraphDriver.Data.LowerDir}}')
+    mkdir -p "$root/tmp/merged"
+    # The new way to mount takes 255 bytes of an option.
+    LIBMOUNT_FORCE_MOUNT2=always chroot "$root" /bin/mount -t overlay -o "ro,lowerdir=$lower" overlay /tmp/merged
+    [ -e "$tmp/unpacked/rootfs" ] || container_rootfs "oci:$tmp/features" unpacked || bail "umoci unpacks an image"
+    run_ok "$1: layers, one above the other, are what umoci unpacks" "$top/tests/sametree" "${no_time[@]}" \
+        "$root/tmp/merged" "$tmp/unpacked/rootfs"
+    umount "$root/tmp/merged"
+    engine_stop
+}
 
 # A network that answers nothing at all: a pinned digest needs no pull, so it does not wait for one.
 cut_off() {

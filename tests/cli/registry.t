@@ -4,7 +4,7 @@
 # secret.
 # shellcheck source=tests/lib.sh
 . "${0%/*}/../lib.sh"
-requires python3 jq
+requires python3 openssl
 
 # What this machine uses for the world, and for registries, is not for the test.
 unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY

@@ -539,6 +539,33 @@ TEST(damaged_repositories_are_put_aside)
 	CHECK_FILE(REPOSITORIES ".damaged", "{\"Repos");
 }
 
+/* overlayfs mounts no folder twice: a layer that an image has again has a second one. */
+TEST(layer_that_is_there_twice_has_two_folders)
+{
+	char *layers[3], *again, *chain, target[4096];
+	struct err err = {0};
+	ssize_t len;
+
+	fake_containers_begin("26.1.5");
+	layers[0] = layers[2] = fake_layer("a", "1");
+	layers[1] = fake_layer("b", "2");
+	fake_image("docker.io/library/twice:1", layers, 3);
+	fake_containers_end();
+	boot();
+	CHECK_STR(run_result.missing.items[0],
+		  "docker.io/library/twice:1: a layer is not in this root");
+	again = text_of(FAKE_CONTAINERS "/layers/%s.2", layers[0] + 7);
+	CHECK_OK(path_make_dirs(again, &err), &err);
+	boot();
+	CHECK_INT(run_result.missing.count, 0);
+	chain = chain_of(chain_of(layers[0] + 7, layers[1]), layers[2]);
+	len = readlink(text_of(DOCKER "/overlay2/%s/diff", cache_of(chain)), target,
+		       sizeof(target) - 1);
+	CHECK(len > 0);
+	target[len] = '\0';
+	CHECK_CONTAINS(target, text_of("%s.2", layers[0] + 7));
+}
+
 TEST(broken_images_are_missing_and_the_others_work)
 {
 	char *good, *ids[4], *layers[2], *path, *many[126];
@@ -551,7 +578,7 @@ TEST(broken_images_are_missing_and_the_others_work)
 	ids[0] = fake_image("docker.io/library/absent:1", layers, 2);
 	ids[1] = fake_image("docker.io/library/config:1", layers, 1);
 	for (size_t i = 0; i < 126; i++)
-		many[i] = layers[0];
+		many[i] = layers[0]; /* how many is looked at first */
 	ids[2] = fake_image("docker.io/library/deep:1", many, 126);
 	/* The list says other layers than the configuration. */
 	ids[3] = fake_image("docker.io/library/liar:1", layers, 1);

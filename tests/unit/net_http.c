@@ -391,8 +391,10 @@ TEST(faults)
 	CHECK_ERR(http_do(&(struct http_request){.url = url("/big"), .answer_max = 9}, &a, &err),
 		  &err, ERR_NETWORK, "");
 	CHECK_INT(a.fault, HTTP_FAULT_SIZE);
+	http_answer_free(&a);
 	CHECK_OK(http_do(&(struct http_request){.url = url("/hello")}, &a, &err), &err);
 	CHECK_INT(a.fault, HTTP_FAULT_NONE);
+	http_answer_free(&a);
 	/* The server sleeps then: it comes last. */
 	CHECK_ERR(http_do(&(struct http_request){.url = url("/slow"), .stall_s = 1}, &a, &err),
 		  &err, ERR_NETWORK, "");

@@ -13,34 +13,23 @@
 
 static const struct oci_platform amd64 = {.architecture = "amd64"};
 
-static struct cache *cache_here(void)
-{
-	struct err err = {0};
-	struct cache *cache = cache_open("cache", &err);
-
-	CHECK_OK_PTR(cache, &err);
-	return cache;
-}
-
 static struct oci_source *open_place(const char *path)
 {
-	struct cache *cache = cache_here();
 	struct oci_source *source = NULL;
 	struct err err = {0};
 
+	cache_here();
 	CHECK_OK(oci_source_open_local(cache, path, &amd64, &source, &err), &err);
-	cache_close(cache);
 	return source;
 }
 
 static void check_refused(const char *path, int code, const char *why)
 {
-	struct cache *cache = cache_here();
 	struct oci_source *source = NULL;
 	struct err err = {0};
 
+	cache_here();
 	CHECK_ERR(oci_source_open_local(cache, path, &amd64, &source, &err), &err, code, why);
-	cache_close(cache);
 }
 
 /* Chooses and checks the name; returns the digest as text. */
