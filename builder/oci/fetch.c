@@ -5,7 +5,8 @@
  * of it has been verified; when a mirror's bytes were wrong, unpacking starts again with those of the next.
  *
  * The compressed blob is not kept: what is built needs the tree, both engines take the layer from there, and under
- * its diff_id one entry serves every compression of it.
+ * its diff_id one entry serves every compression of it. So a pull that is killed keeps the layers that it has
+ * finished, and begins the others anew: to go on with half a blob, every blob would have to be written first.
  */
 #include "oci/fetch.h"
 

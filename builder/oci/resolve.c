@@ -151,7 +151,6 @@ static int resolve_one(size_t index, void *context, struct err *err)
 {
 	struct resolving *r = context;
 	struct oci_resolved *ret = &r->list[index];
-	CLEANUP_FREE char *used = NULL;
 	struct digest key;
 
 	ret->want = &r->profile->containers.images[index];
@@ -159,7 +158,7 @@ static int resolve_one(size_t index, void *context, struct err *err)
 		return -1;
 	/* A build that needs nothing new uses it, too: to oci_stored_gc it is not old. */
 	oci_ref_key(ret->remembered, &key);
-	used = cache_find(r->cache, OCI_KIND_REF, &key);
+	free(cache_find(r->cache, OCI_KIND_REF, &key));
 	return 0;
 }
 

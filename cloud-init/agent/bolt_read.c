@@ -156,7 +156,7 @@ static int read_leaf(struct reader *r, const struct page *page, unsigned depth,
 static int read_pages(struct reader *r, uint64_t number, unsigned level, unsigned depth,
 		      struct bolt_bucket *bucket)
 {
-	struct page page;
+	struct page page = {0};
 
 	if (level > BOLT_DEPTH_MAX)
 		return damaged(r, "its tree is too high");
@@ -180,7 +180,7 @@ static int read_pages(struct reader *r, uint64_t number, unsigned level, unsigne
 static int read_bucket(struct reader *r, const uint8_t *value, size_t size, unsigned depth,
 		       struct bolt_bucket *bucket)
 {
-	struct page page;
+	struct page page = {0};
 	uint64_t root;
 
 	if (size < BOLT_BUCKET_SIZE)

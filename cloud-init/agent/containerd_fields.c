@@ -12,8 +12,7 @@
 
 char *containerd_digest(const struct digest *digest, char text[CONTAINERD_DIGEST_SIZE])
 {
-	memcpy(text, "sha256:", 7);
-	digest_hex(digest, text + 7);
+	digest_hex(digest, stpcpy(text, "sha256:"));
 	return text;
 }
 

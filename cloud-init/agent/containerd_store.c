@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -95,6 +96,25 @@ static int open_folder(struct containerd_store *store, const char *path, int *re
 	return containers_put_path(full, 0700, ret, &store->done->written, err);
 }
 
+/* What an agent that was killed while it wrote a database left beside it. */
+static int remove_unfinished(const char *path, struct err *err)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+	int r = 0;
+
+	if (!dir)
+		return err_sys(err, errno, "cannot read '%s'", path);
+	while (r == 0 && (entry = readdir(dir))) {
+		if (!outfile_is_temp(entry->d_name))
+			continue;
+		if (unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
+			r = err_sys(err, errno, "cannot remove '%s/%s'", path, entry->d_name);
+	}
+	closedir(dir);
+	return r;
+}
+
 int containerd_store_folders(struct containerd_store *store, struct err *err)
 {
 	static const char *const parents[] = {CONTAINERD_ROOT, CONTAINERD_META_DIR,
@@ -102,9 +122,11 @@ int containerd_store_folders(struct containerd_store *store, struct err *err)
 
 	/* From the top, because containerd's folders are closed to others. */
 	for (size_t i = 0; i < ARRAY_SIZE(parents); i++) {
+		CLEANUP_FREE char *full = agent_path(store->agent, parents[i]);
 		CLEANUP_FD int fd = -1;
 
-		if (open_folder(store, parents[i], &fd, err) < 0)
+		if (open_folder(store, parents[i], &fd, err) < 0 ||
+		    remove_unfinished(full, err) < 0)
 			return -1;
 	}
 	if (open_folder(store, CONTAINERD_OVERLAY_DIR "/snapshots", &store->snapshots, err) < 0)

@@ -274,6 +274,20 @@ TEST(a_second_run_writes_nothing)
 	CHECK_U64(before.st_ino, after.st_ino);
 }
 
+TEST(what_a_killed_agent_left)
+{
+	new_root();
+	image(NAME, "a", false);
+	run_ok(1);
+	/* Killed between the databases, and while it wrote the second one. */
+	CHECK(unlink(META) == 0);
+	spew(META ".4711.1.tmp", "half");
+	run_ok(1);
+	CHECK_MISSING(META ".4711.1.tmp");
+	CHECK_EXISTS("root" CONTAINERD_OVERLAY_DIR "/snapshots/1");
+	CHECK_MISSING("root" CONTAINERD_OVERLAY_DIR "/snapshots/2");
+}
+
 TEST(layers_are_shared)
 {
 	struct bolt *meta;
