@@ -207,6 +207,7 @@ try_engine() { # LABEL
 # A disk that is full while the store is written: the engine starts without it, and the next boot mends it.
 no_space() {
     local inodes
+    containers --docker 26.1.5 "$app=$tmp/one,$tmp/two" "deep:1=$tmp/one,many:124"
     for inodes in 12 40 100 300; do
         umount "$root/var/lib/docker"
         mount -t tmpfs -o "mode=755,nr_inodes=$inodes" tmpfs "$root/var/lib/docker"
