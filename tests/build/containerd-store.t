@@ -170,7 +170,7 @@ tree() {
 # ---- images ------------------------------------------------------------------------------------------------------
 container_image busybox pause cmd='sleep 1000'
 container_image features features
-container_image deep deep layers=40
+container_image deep deep layers=127
 container_image edges edges # has a layer twice; umoci cannot unpack it
 container_image bulk bulk size=100000 content=noise seed=bulk
 container_image busybox multi platforms=yes media=docker seed=multi
