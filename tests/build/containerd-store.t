@@ -16,8 +16,11 @@ fetch_trixie() {
         *' 1.7.'*) touch "$kept/complete" && return 0 ;;
         esac
     done
+    # The links of merged /usr are made by scripts of packages, which are not run here.
     rm -rf "$kept/root" && mkdir -p "$kept"
-    mmdebstrap --quiet --variant=extract --include=containerd,runc,libc6 trixie "$kept/root" >&2 && touch "$kept/complete"
+    mmdebstrap --quiet --variant=extract --include=containerd,runc,libc6 \
+        --setup-hook='mkdir -p "$1/usr/lib" "$1/usr/lib64" && ln -s usr/lib usr/lib64 "$1/"' trixie "$kept/root" >&2 &&
+        chroot "$kept/root" /usr/bin/containerd --version >&2 && touch "$kept/complete"
 }
 
 if [ -z "${CONTAINERD_STORE_INSIDE:-}" ]; then
