@@ -7,18 +7,17 @@
 
 #include <string.h>
 
-const struct profile_pair *profile_entry_identity(const struct schema_row *table,
-						  const struct profile_node *entry)
+const struct doc_pair *profile_entry_identity(const struct schema_row *table,
+					      const struct doc_node *entry)
 {
 	const struct schema_row *other = schema_identity_else(table);
-	const struct profile_pair *pair =
-		profile_node_pair(entry, schema_leaf(schema_identity(table)));
+	const struct doc_pair *pair = doc_node_pair(entry, schema_leaf(schema_identity(table)));
 
-	return pair || !other ? pair : profile_node_pair(entry, schema_leaf(other));
+	return pair || !other ? pair : doc_node_pair(entry, schema_leaf(other));
 }
 
-bool profile_identity_equal(const struct schema_row *row, const struct profile_pair *a,
-			    const struct profile_pair *b)
+bool profile_identity_equal(const struct schema_row *row, const struct doc_pair *a,
+			    const struct doc_pair *b)
 {
 	size_t len = schema_identity_length(row, a->value->text);
 
@@ -26,17 +25,15 @@ bool profile_identity_equal(const struct schema_row *row, const struct profile_p
 	       schema_identity_length(row, b->value->text) == len;
 }
 
-void profile_expand(struct mem_arena *arena, const struct schema_row *row,
-		    struct profile_node *node)
+void profile_expand(struct mem_arena *arena, const struct schema_row *row, struct doc_node *node)
 {
-	struct profile_node *inner = mem_arena_alloc(arena, sizeof(*inner));
+	struct doc_node *inner = mem_arena_alloc(arena, sizeof(*inner));
 
 	*inner = *node;
-	*node = (struct profile_node){.place = inner->place};
-	node->kind = row->shape == SCHEMA_TABLE ? PROFILE_MAP : PROFILE_LIST;
+	*node = (struct doc_node){.place = inner->place};
+	node->kind = row->shape == SCHEMA_TABLE ? DOC_MAP : DOC_LIST;
 	if (row->shape == SCHEMA_TABLE)
-		profile_node_set(arena, node, schema_leaf(schema_identity(row)), inner->place,
-				 inner);
+		doc_node_set(arena, node, schema_leaf(schema_identity(row)), inner->place, inner);
 	else
-		profile_node_append(arena, node, inner);
+		doc_node_append(arena, node, inner);
 }

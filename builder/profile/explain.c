@@ -21,7 +21,7 @@ struct explain {
 };
 
 static void explain_row(struct explain *e, const struct schema_row *row,
-			const struct profile_node *node, const char *label, int indent);
+			const struct doc_node *node, const char *label, int indent);
 
 static void add_line(struct explain *e, const char *text, const char *comment)
 {
@@ -35,9 +35,9 @@ static bool is_plain(const char *text)
 	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				   "0123456789/_.+-,:@=~$() ";
 	size_t len = strlen(text);
-	const struct profile_node node = {.kind = PROFILE_SCALAR, .text = text, .plain = true};
+	const struct doc_node node = {.kind = DOC_SCALAR, .text = text, .plain = true};
 
-	if (!len || strspn(text, safe) != len || profile_node_is_null(&node))
+	if (!len || strspn(text, safe) != len || doc_node_is_null(&node))
 		return false;
 	return !strchr("-,:@=~$() ", text[0]) && !strchr(": ", text[len - 1]) &&
 	       !strstr(text, ": ");
@@ -60,10 +60,10 @@ static const char *quoted(struct explain *e, const char *text)
 				len > SHOWN_MAX ? "..." : "");
 }
 
-static const char *comment_of(struct explain *e, const struct profile_node *node)
+static const char *comment_of(struct explain *e, const struct doc_node *node)
 {
-	const struct profile_place *place = &node->place;
-	size_t len = node->kind == PROFILE_SCALAR ? strlen(node->text) : 0;
+	const struct doc_place *place = &node->place;
+	size_t len = node->kind == DOC_SCALAR ? strlen(node->text) : 0;
 
 	if (!place->file)
 		return "default";
@@ -74,8 +74,7 @@ static const char *comment_of(struct explain *e, const struct profile_node *node
 }
 
 /* One line: "label: value", or "- value" for a label of "-". */
-static void add_value(struct explain *e, const struct profile_node *node, const char *label,
-		      int indent)
+static void add_value(struct explain *e, const struct doc_node *node, const char *label, int indent)
 {
 	add_line(e,
 		 mem_arena_printf(e->arena, "%*s%s%s %s", indent, "", label,
@@ -84,7 +83,7 @@ static void add_value(struct explain *e, const struct profile_node *node, const 
 }
 
 static void explain_section(struct explain *e, const struct schema_row *row,
-			    const struct profile_node *map)
+			    const struct doc_node *map)
 {
 	for (size_t i = 0; i < map->count; i++) {
 		const struct schema_row *child = schema_child(row, map->pairs[i].key);
@@ -98,7 +97,7 @@ static void explain_section(struct explain *e, const struct schema_row *row,
 
 /* The first key of an entry carries the dash of the list. */
 static void explain_entry(struct explain *e, const struct schema_row *row,
-			  const struct profile_node *entry, int indent)
+			  const struct doc_node *entry, int indent)
 {
 	for (size_t i = 0; i < entry->count; i++) {
 		const char *key = entry->pairs[i].key;
@@ -113,7 +112,7 @@ static void explain_entry(struct explain *e, const struct schema_row *row,
 }
 
 static void explain_row(struct explain *e, const struct schema_row *row,
-			const struct profile_node *node, const char *label, int indent)
+			const struct doc_node *node, const char *label, int indent)
 {
 	if (row->shape == SCHEMA_SECTION) {
 		explain_section(e, row, node);
@@ -126,7 +125,7 @@ static void explain_row(struct explain *e, const struct schema_row *row,
 	if (!node->count) {
 		add_line(e,
 			 mem_arena_printf(e->arena, "%*s%s: %s", indent, "", label,
-					  node->kind == PROFILE_MAP ? "{}" : "[]"),
+					  node->kind == DOC_MAP ? "{}" : "[]"),
 			 comment_of(e, node));
 		return;
 	}
@@ -165,7 +164,7 @@ static void print_lines(const struct explain *e, struct str *text)
  * its name. */
 struct target {
 	const struct schema_row *row;
-	const struct profile_node *node;
+	const struct doc_node *node;
 	const char *setting;
 };
 
@@ -205,10 +204,10 @@ static int find_target(const struct profile *profile, const char *key, struct ta
 		if (ret->row->type == &schema_type_parent)
 			ret->node = profile->doc->files;
 		else
-			ret->node = profile_node_get(ret->node, name);
+			ret->node = doc_node_get(ret->node, name);
 		part += len + (part[len] == '.');
 		if (*part && ret->row->shape == SCHEMA_SETTINGS) {
-			const struct profile_pair *pair = profile_node_pair(ret->node, part);
+			const struct doc_pair *pair = doc_node_pair(ret->node, part);
 
 			ret->setting = pair ? pair->key : NULL;
 			ret->node = pair ? pair->value : NULL;
@@ -216,7 +215,7 @@ static int find_target(const struct profile *profile, const char *key, struct ta
 		}
 	}
 	if (ret->row && ret->row->shape == SCHEMA_TABLE && !strchr(part, '.')) {
-		ret->node = profile_node_get(ret->node, schema_leaf(ret->row));
+		ret->node = doc_node_get(ret->node, schema_leaf(ret->row));
 		return 0;
 	}
 	return *part || !ret->row ? unknown_key(key, err) : 0;
@@ -247,7 +246,7 @@ int profile_explain(const struct profile *profile, const char *key, struct str *
 
 /* ---- the same as JSON ---- */
 
-static void add_place(json_t *object, const struct profile_place *place)
+static void add_place(json_t *object, const struct doc_place *place)
 {
 	/* A path need not be UTF-8. */
 	json_t *file = place->file ? json_string(place->file) : json_null();
@@ -258,9 +257,9 @@ static void add_place(json_t *object, const struct profile_place *place)
 			    place->file ? json_integer(place->column) : json_null());
 }
 
-static json_t *row_json(const struct schema_row *row, const struct profile_node *node);
+static json_t *row_json(const struct schema_row *row, const struct doc_node *node);
 
-static json_t *entry_json(const struct schema_row *row, const struct profile_node *entry)
+static json_t *entry_json(const struct schema_row *row, const struct doc_node *entry)
 {
 	json_t *object = json_object();
 
@@ -271,7 +270,7 @@ static json_t *entry_json(const struct schema_row *row, const struct profile_nod
 	return object;
 }
 
-static json_t *value_json(const struct schema_row *row, const struct profile_node *node)
+static json_t *value_json(const struct schema_row *row, const struct doc_node *node)
 {
 	json_t *object = json_object();
 
@@ -281,7 +280,7 @@ static json_t *value_json(const struct schema_row *row, const struct profile_nod
 }
 
 /* {"value", "file", "line", "column"}; lists and tables have "items" of such objects as well. */
-static json_t *row_json(const struct schema_row *row, const struct profile_node *node)
+static json_t *row_json(const struct schema_row *row, const struct doc_node *node)
 {
 	json_t *object, *items;
 
@@ -289,7 +288,7 @@ static json_t *row_json(const struct schema_row *row, const struct profile_node 
 		return value_json(row, node);
 	object = json_object();
 	items = json_array();
-	json_object_set_new(object, "value", profile_node_json(row, node));
+	json_object_set_new(object, "value", doc_node_json(row, node));
 	add_place(object, &node->place);
 	for (size_t i = 0; i < node->count; i++)
 		json_array_append_new(items, row->shape == SCHEMA_TABLE
@@ -299,7 +298,7 @@ static json_t *row_json(const struct schema_row *row, const struct profile_node 
 	return object;
 }
 
-static void add_json(json_t *into, const struct schema_row *row, const struct profile_node *node,
+static void add_json(json_t *into, const struct schema_row *row, const struct doc_node *node,
 		     const char *key)
 {
 	if (row && row->shape == SCHEMA_VALUE) {
@@ -311,7 +310,7 @@ static void add_json(json_t *into, const struct schema_row *row, const struct pr
 		return;
 	}
 	for (size_t i = 0; i < node->count; i++) {
-		const struct profile_pair *pair = &node->pairs[i];
+		const struct doc_pair *pair = &node->pairs[i];
 		CLEANUP_FREE char *below =
 			mem_printf("%s%s%s", key ? key : "", key ? "." : "", pair->key);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static void fill_map(struct mem_arena *arena, const struct schema_row *parent,
-		     const struct profile_node *map, void *into);
+		     const struct doc_node *map, void *into);
 
 /* The rows give offsets; memcpy because the compiler cannot know the field's type. */
 #define STORE(to, type, number)                        \
@@ -17,7 +17,7 @@ static void fill_map(struct mem_arena *arena, const struct schema_row *parent,
 		memcpy((to), &store_, sizeof(store_)); \
 	} while (0)
 
-static void fill_value(const struct schema_row *row, const struct profile_node *node, char *to)
+static void fill_value(const struct schema_row *row, const struct doc_node *node, char *to)
 {
 	struct schema_value value = schema_value_of(row, node->text);
 
@@ -50,7 +50,7 @@ static void fill_value(const struct schema_row *row, const struct profile_node *
 	}
 }
 
-static void fill_list(struct mem_arena *arena, const struct profile_node *list, char *to)
+static void fill_list(struct mem_arena *arena, const struct doc_node *list, char *to)
 {
 	struct profile_list value = {.count = list->count};
 
@@ -68,7 +68,7 @@ static void fill_array(const struct schema_row *row, const void *array, size_t c
 }
 
 static void fill_overlays(struct mem_arena *arena, const struct schema_row *row,
-			  const struct profile_node *list, char *into)
+			  const struct doc_node *list, char *into)
 {
 	struct profile_overlay *overlays =
 		mem_arena_alloc(arena, (list->count + 1) * sizeof(*overlays));
@@ -81,7 +81,7 @@ static void fill_overlays(struct mem_arena *arena, const struct schema_row *row,
 }
 
 static void fill_settings(struct mem_arena *arena, const struct schema_row *row,
-			  const struct profile_node *map, char *into)
+			  const struct doc_node *map, char *into)
 {
 	struct profile_setting *settings =
 		mem_arena_alloc(arena, (map->count + 1) * sizeof(*settings));
@@ -94,7 +94,7 @@ static void fill_settings(struct mem_arena *arena, const struct schema_row *row,
 }
 
 static void fill_table(struct mem_arena *arena, const struct schema_row *row,
-		       const struct profile_node *list, char *into)
+		       const struct doc_node *list, char *into)
 {
 	char *elements = mem_arena_alloc(arena, (list->count + 1) * row->size);
 
@@ -104,7 +104,7 @@ static void fill_table(struct mem_arena *arena, const struct schema_row *row,
 }
 
 static void fill_row(struct mem_arena *arena, const struct schema_row *row,
-		     const struct profile_node *node, void *into)
+		     const struct doc_node *node, void *into)
 {
 	char *to = (char *)into + row->offset;
 
@@ -132,15 +132,15 @@ static void fill_row(struct mem_arena *arena, const struct schema_row *row,
 }
 
 static void fill_map(struct mem_arena *arena, const struct schema_row *parent,
-		     const struct profile_node *map, void *into)
+		     const struct doc_node *map, void *into)
 {
 	for (size_t i = 0; i < schema_row_count; i++) {
 		const struct schema_row *row = &schema_rows[i];
-		const struct profile_node *node;
+		const struct doc_node *node;
 
 		if (!schema_is_child(parent, row))
 			continue;
-		node = profile_node_get(map, schema_leaf(row));
+		node = doc_node_get(map, schema_leaf(row));
 		if (node)
 			fill_row(arena, row, node, into);
 		else if (row->shape == SCHEMA_VALUE && row->type->store == SCHEMA_I64)
@@ -148,7 +148,7 @@ static void fill_map(struct mem_arena *arena, const struct schema_row *parent,
 	}
 }
 
-json_t *profile_value_json(const struct schema_row *row, const struct profile_node *node)
+json_t *profile_value_json(const struct schema_row *row, const struct doc_node *node)
 {
 	struct schema_value value = schema_value_of(row, node->text);
 	char mode[16];
@@ -169,7 +169,7 @@ json_t *profile_value_json(const struct schema_row *row, const struct profile_no
 	}
 }
 
-static json_t *map_json(const struct schema_row *parent, const struct profile_node *map)
+static json_t *map_json(const struct schema_row *parent, const struct doc_node *map)
 {
 	json_t *object = json_object();
 
@@ -177,12 +177,12 @@ static json_t *map_json(const struct schema_row *parent, const struct profile_no
 		const struct schema_row *row = schema_child(parent, map->pairs[i].key);
 
 		json_object_set_new(object, map->pairs[i].key,
-				    profile_node_json(row, map->pairs[i].value));
+				    doc_node_json(row, map->pairs[i].value));
 	}
 	return object;
 }
 
-json_t *profile_node_json(const struct schema_row *row, const struct profile_node *node)
+json_t *doc_node_json(const struct schema_row *row, const struct doc_node *node)
 {
 	json_t *value;
 
@@ -210,22 +210,22 @@ json_t *profile_node_json(const struct schema_row *row, const struct profile_nod
 	}
 }
 
-void profile_fill(struct profile_loader *loader, struct profile_node *root, struct profile *profile)
+void profile_fill(struct profile_loader *loader, struct doc_node *root, struct profile *profile)
 {
 	struct profile_doc *doc = mem_arena_alloc(loader->arena, sizeof(*doc));
 
 	fill_map(loader->arena, NULL, root, profile);
-	profile->json = profile_node_json(NULL, root);
+	profile->json = doc_node_json(NULL, root);
 	doc->arena = loader->arena;
 	doc->root = root;
-	doc->files = profile_node_new(loader->arena, PROFILE_LIST, root->place);
+	doc->files = doc_node_new(loader->arena, DOC_LIST, root->place);
 	for (size_t i = 0; i < loader->order_count; i++) {
 		const struct profile_file_seen *file = loader->order[i];
-		struct profile_place own = {file->label, 1, 1};
+		struct doc_place own = {file->label, 1, 1};
 
-		profile_node_append(loader->arena, doc->files,
-				    profile_node_text(loader->arena, file->label,
-						      file->extended.file ? file->extended : own));
+		doc_node_append(loader->arena, doc->files,
+				doc_node_text(loader->arena, file->label,
+					      file->extended.file ? file->extended : own));
 	}
 	profile->doc = doc;
 }

@@ -5,7 +5,7 @@
  */
 #include "profile/foreign.h"
 
-#include "profile/node.h"
+#include "base/doc.h"
 
 #include <string.h>
 
@@ -20,13 +20,13 @@ struct walk {
 
 /* Maps whose keys win over those of the one that is merged now. */
 struct above {
-	const struct profile_node *maps[MERGES_MAX];
+	const struct doc_node *maps[MERGES_MAX];
 	size_t count;
 };
 
-static void walk_node(struct walk *w, const struct profile_node *node);
+static void walk_node(struct walk *w, const struct doc_node *node);
 
-static bool is_merge(const struct profile_pair *pair)
+static bool is_merge(const struct doc_pair *pair)
 {
 	return strcmp(pair->key, "<<") == 0;
 }
@@ -34,12 +34,12 @@ static bool is_merge(const struct profile_pair *pair)
 static bool is_hidden(const struct above *above, const char *key)
 {
 	for (size_t i = 0; i < above->count; i++)
-		if (profile_node_pair(above->maps[i], key))
+		if (doc_node_pair(above->maps[i], key))
 			return true;
 	return false;
 }
 
-static void walk_below(struct walk *w, const char *key, const struct profile_node *node)
+static void walk_below(struct walk *w, const char *key, const struct doc_node *node)
 {
 	if (w->count == FOREIGN_KEYS_MAX)
 		return;
@@ -49,21 +49,21 @@ static void walk_below(struct walk *w, const char *key, const struct profile_nod
 }
 
 /* More merges than the bound are left out: nothing that people write has so many. */
-static void walk_map(struct walk *w, const struct profile_node *map, struct above *above)
+static void walk_map(struct walk *w, const struct doc_node *map, struct above *above)
 {
 	for (size_t i = 0; i < map->count; i++)
 		if (!is_merge(&map->pairs[i]) && !is_hidden(above, map->pairs[i].key))
 			walk_below(w, map->pairs[i].key, map->pairs[i].value);
 	for (size_t i = 0; i < map->count; i++) {
-		const struct profile_node *value = map->pairs[i].value;
+		const struct doc_node *value = map->pairs[i].value;
 
 		if (!is_merge(&map->pairs[i]) || above->count == MERGES_MAX)
 			continue;
 		above->maps[above->count++] = map;
-		if (value->kind == PROFILE_MAP)
+		if (value->kind == DOC_MAP)
 			walk_map(w, value, above);
-		for (size_t k = 0; value->kind == PROFILE_LIST && k < value->count; k++) {
-			if (value->items[k]->kind != PROFILE_MAP)
+		for (size_t k = 0; value->kind == DOC_LIST && k < value->count; k++) {
+			if (value->items[k]->kind != DOC_MAP)
 				continue;
 			walk_map(w, value->items[k], above);
 			if (above->count < MERGES_MAX)
@@ -72,20 +72,20 @@ static void walk_map(struct walk *w, const struct profile_node *map, struct abov
 	}
 }
 
-static void walk_node(struct walk *w, const struct profile_node *node)
+static void walk_node(struct walk *w, const struct doc_node *node)
 {
 	struct above above = {0};
 	struct foreign_value value = {w->keys, w->count, node->text, node->place.line};
 
 	switch (node->kind) {
-	case PROFILE_SCALAR:
+	case DOC_SCALAR:
 		w->visit(&value, w->context);
 		break;
-	case PROFILE_LIST:
+	case DOC_LIST:
 		for (size_t i = 0; i < node->count; i++)
 			walk_below(w, "[]", node->items[i]);
 		break;
-	case PROFILE_MAP:
+	case DOC_MAP:
 		walk_map(w, node, &above);
 		break;
 	}
@@ -108,14 +108,14 @@ int foreign_walk(const char *label, const char *text, size_t len,
 {
 	CLEANUP_ARENA struct mem_arena *arena = mem_arena_new();
 	CLEANUP(str_free) struct str problems = {0};
-	struct profile_report report = {.text = &problems};
-	struct profile_place origin = {label, 1, 1};
+	struct doc_report report = {.text = &problems};
+	struct doc_place origin = {label, 1, 1};
 	struct walk walk = {.visit = visit, .context = context};
-	const struct profile_node *documents;
+	const struct doc_node *documents;
 
 	if (len > FOREIGN_BYTES_MAX)
 		return err_set(err, ERR_PROFILE, "%s: larger than 1 MiB", label);
-	documents = profile_parse_documents(arena, text, len, origin, &report);
+	documents = doc_parse_all(arena, text, len, origin, &report);
 	if (report.count)
 		return report_first(problems.data, err);
 	for (size_t i = 0; documents && i < documents->count; i++)

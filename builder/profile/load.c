@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static void load_parents(struct profile_loader *loader, struct profile_file_seen *file,
-			 const struct profile_node *root);
+			 const struct doc_node *root);
 
 /* Opens a regular file; the caller closes *ret_fd also after an error. */
 static int open_file(const char *path, int *ret_fd, struct stat *ret_st, struct err *err)
@@ -25,7 +25,7 @@ static int open_file(const char *path, int *ret_fd, struct stat *ret_st, struct 
 		return err_set(err, ERR_PROFILE, "cannot read '%s': %s", path, strerror(errno));
 	if (!S_ISREG(ret_st->st_mode))
 		return err_set(err, ERR_PROFILE, "cannot read '%s': not a regular file", path);
-	if (ret_st->st_size > (off_t)PROFILE_BYTES_MAX)
+	if (ret_st->st_size > (off_t)DOC_BYTES_MAX)
 		return err_set(err, ERR_PROFILE, "cannot read '%s': larger than 1 MiB", path);
 	return 0;
 }
@@ -76,11 +76,11 @@ static struct profile_file_seen *add_seen(struct profile_loader *loader, const c
 static void load_text(struct profile_loader *loader, struct profile_file_seen *file,
 		      const char *text, size_t len)
 {
-	struct profile_place origin = {file->label, 1, 1};
+	struct doc_place origin = {file->label, 1, 1};
 
-	file->root = profile_parse_yaml(loader->arena, text, len, origin, &loader->report);
+	file->root = doc_parse(loader->arena, text, len, origin, &loader->report);
 	if (file->root) {
-		if (file->root->kind == PROFILE_MAP)
+		if (file->root->kind == DOC_MAP)
 			load_parents(loader, file, file->root);
 		profile_check(loader, profile_folder(loader->arena, file->label), file->root);
 		loader->order[loader->order_count++] = file;
@@ -109,20 +109,20 @@ static int load_file(struct profile_loader *loader, const char *path, struct err
 
 /* The files from the first that is extended again to the last are a circle. */
 static void report_circle(struct profile_loader *loader, const struct profile_file_seen *first,
-			  const struct profile_place *place)
+			  const struct doc_place *place)
 {
 	const struct profile_file_seen *end = loader->seen + loader->seen_count;
 
-	profile_error(&loader->report, place, "'%s' extends itself", first->label);
+	doc_error(&loader->report, place, "'%s' extends itself", first->label);
 	for (const struct profile_file_seen *file = first + 1; file < end; file++)
 		if (!file->done)
-			profile_note(&loader->report, &file->extended, "'%s' is extended here",
-				     file->label);
-	profile_note(&loader->report, place, "and '%s' again here", first->label);
+			doc_note(&loader->report, &file->extended, "'%s' is extended here",
+				 file->label);
+	doc_note(&loader->report, place, "and '%s' again here", first->label);
 }
 
 static void load_parent(struct profile_loader *loader, const char *folder,
-			const struct profile_node *item)
+			const struct doc_node *item)
 {
 	const char *path, *nearest;
 	struct profile_file_seen *seen;
@@ -130,21 +130,21 @@ static void load_parent(struct profile_loader *loader, const char *folder,
 	struct stat st;
 	size_t index = loader->seen_count;
 
-	if (item->kind != PROFILE_SCALAR || profile_node_is_null(item)) {
-		profile_error(&loader->report, &item->place, "expected a profile, this is %s",
-			      profile_node_what(item));
+	if (item->kind != DOC_SCALAR || doc_node_is_null(item)) {
+		doc_error(&loader->report, &item->place, "expected a profile, this is %s",
+			  doc_node_what(item));
 		return;
 	}
 	path = profile_find_file(loader, folder, item->text);
 	if (!path) {
-		profile_error(&loader->report, &item->place, "cannot find profile '%s'",
-			      profile_show(loader->arena, item->text));
+		doc_error(&loader->report, &item->place, "cannot find profile '%s'",
+			  doc_show(loader->arena, item->text));
 		nearest = profile_find_nearest(loader, folder, item->text, false);
 		if (nearest)
-			profile_note(&loader->report, &item->place, "did you mean '%s'?", nearest);
+			doc_note(&loader->report, &item->place, "did you mean '%s'?", nearest);
 		else
-			profile_note(&loader->report, &item->place, "expected %s",
-				     schema_type_parent.expected);
+			doc_note(&loader->report, &item->place, "expected %s",
+				 schema_type_parent.expected);
 		return;
 	}
 	seen = stat(path, &st) == 0 ? find_seen(loader, &st) : NULL;
@@ -155,18 +155,18 @@ static void load_parent(struct profile_loader *loader, const char *folder,
 	if (index < PROFILE_FILES_MAX)
 		loader->seen[index].extended = item->place;
 	if (load_file(loader, path, &err) < 0)
-		profile_error(&loader->report, &item->place, "%s", err.msg);
+		doc_error(&loader->report, &item->place, "%s", err.msg);
 }
 
 static void load_parents(struct profile_loader *loader, struct profile_file_seen *file,
-			 const struct profile_node *root)
+			 const struct doc_node *root)
 {
-	const struct profile_node *extends = profile_node_get(root, "extends");
+	const struct doc_node *extends = doc_node_get(root, "extends");
 	const char *folder = profile_folder(loader->arena, file->label);
 
 	if (!extends)
 		return;
-	if (extends->kind != PROFILE_LIST) {
+	if (extends->kind != DOC_LIST) {
 		load_parent(loader, folder, extends);
 		return;
 	}
@@ -176,13 +176,12 @@ static void load_parents(struct profile_loader *loader, struct profile_file_seen
 
 /* Turns "disk.var.minimum=8G" into the map that a file would have; keys of sysctl have dots. */
 static int load_set(struct profile_loader *loader, const char *text, uint32_t number,
-		    const struct profile_file_seen *leaf, struct profile_node *merged,
-		    struct err *err)
+		    const struct profile_file_seen *leaf, struct doc_node *merged, struct err *err)
 {
 	const char *equals = strchr(text, '='), *key = text;
-	struct profile_place place = {"--set", number, 1};
-	struct profile_node *root = profile_node_new(loader->arena, PROFILE_MAP, place);
-	struct profile_node *map = root, *value;
+	struct doc_place place = {"--set", number, 1};
+	struct doc_node *root = doc_node_new(loader->arena, DOC_MAP, place);
+	struct doc_node *map = root, *value;
 	const struct schema_row *row = NULL;
 	size_t before = loader->report.count;
 
@@ -201,21 +200,21 @@ static int load_set(struct profile_loader *loader, const char *text, uint32_t nu
 		if (key > equals)
 			key = equals;
 		if (key == equals) {
-			struct profile_place at = place;
+			struct doc_place at = place;
 
 			at.column = (uint32_t)(equals - text) + 2;
-			value = profile_parse_yaml(loader->arena, equals + 1, strlen(equals + 1),
-						   at, &loader->report);
+			value = doc_parse(loader->arena, equals + 1, strlen(equals + 1), at,
+					  &loader->report);
 			if (value)
-				profile_node_set(loader->arena, map, name, place, value);
+				doc_node_set(loader->arena, map, name, place, value);
 			break;
 		}
-		value = profile_node_new(loader->arena, PROFILE_MAP, place);
-		profile_node_set(loader->arena, map, name, place, value);
+		value = doc_node_new(loader->arena, DOC_MAP, place);
+		doc_node_set(loader->arena, map, name, place, value);
 		map = value;
 	}
-	if (profile_node_get(root, "extends"))
-		profile_error(&loader->report, &place, "'extends' cannot be set");
+	if (doc_node_get(root, "extends"))
+		doc_error(&loader->report, &place, "'extends' cannot be set");
 	profile_check(loader, profile_folder(loader->arena, leaf->label), root);
 	if (loader->report.count == before)
 		profile_merge(loader, merged, root);
@@ -227,8 +226,8 @@ static struct profile *finish(struct profile_loader *loader, const struct profil
 			      struct err *err)
 {
 	const char *const *set = loader->options ? loader->options->set : NULL;
-	struct profile_place top = {leaf->label, 1, 1};
-	struct profile_node *merged = profile_node_new(loader->arena, PROFILE_MAP, top), *root;
+	struct doc_place top = {leaf->label, 1, 1};
+	struct doc_node *merged = doc_node_new(loader->arena, DOC_MAP, top), *root;
 	struct profile *profile;
 
 	for (size_t i = 0; i < loader->order_count && !loader->report.count; i++)
@@ -277,9 +276,8 @@ static struct profile *load(const char *label, const char *text, size_t len,
 		if (!profile && loader->report.count)
 			err_set(err, ERR_PROFILE, "%zu error%s in '%s'%s", loader->report.count,
 				loader->report.count == 1 ? "" : "s", loader->seen[0].label,
-				loader->report.count > PROFILE_PROBLEMS_MAX
-					? ", the first 20 are shown"
-					: "");
+				loader->report.count > DOC_PROBLEMS_MAX ? ", the first 20 are shown"
+									: "");
 	} else if (!path && !profile_is_path(label)) {
 		const char *nearest = profile_find_nearest(loader, NULL, label, false);
 

@@ -8,18 +8,18 @@
 #include <string.h>
 
 static void merge_map(struct profile_loader *loader, const struct schema_row *parent,
-		      struct profile_node *into, const struct profile_node *from);
+		      struct doc_node *into, const struct doc_node *from);
 
 /* "-nano" takes away what a parent gave; taking away what nobody gave is a slip of the pen. */
 static void report_unlisted(struct profile_loader *loader, const struct schema_row *row,
-			    const struct profile_node *item, const char *const *names, size_t count)
+			    const struct doc_node *item, const char *const *names, size_t count)
 {
-	profile_error(&loader->report, &item->place, "cannot remove '%s': '%s' of no parent has it",
-		      profile_show(loader->arena, item->text + 1), row->key);
-	profile_note_nearest(&loader->report, &item->place, item->text + 1, names, count, false);
+	doc_error(&loader->report, &item->place, "cannot remove '%s': '%s' of no parent has it",
+		  doc_show(loader->arena, item->text + 1), row->key);
+	doc_note_nearest(&loader->report, &item->place, item->text + 1, names, count, false);
 }
 
-static const char *item_text(const struct schema_row *row, const struct profile_node *item)
+static const char *item_text(const struct schema_row *row, const struct doc_node *item)
 {
 	if (row->shape == SCHEMA_TABLE)
 		return profile_entry_identity(row, item)->value->text;
@@ -27,8 +27,7 @@ static const char *item_text(const struct schema_row *row, const struct profile_
 }
 
 /* The row whose values identify item. */
-static const struct schema_row *item_row(const struct schema_row *row,
-					 const struct profile_node *item)
+static const struct schema_row *item_row(const struct schema_row *row, const struct doc_node *item)
 {
 	if (row->shape == SCHEMA_TABLE)
 		return schema_child(row, profile_entry_identity(row, item)->key);
@@ -37,7 +36,7 @@ static const struct schema_row *item_row(const struct schema_row *row,
 
 /* Index of the item in list that stands for the same thing as text, or list->count. key: the row that
  * identifies it, NULL for any. */
-static size_t find_item(const struct schema_row *row, const struct profile_node *list,
+static size_t find_item(const struct schema_row *row, const struct doc_node *list,
 			const struct schema_row *key, const char *text)
 {
 	size_t i = 0;
@@ -55,13 +54,13 @@ static size_t find_item(const struct schema_row *row, const struct profile_node 
 }
 
 static void remove_item(struct profile_loader *loader, const struct schema_row *row,
-			struct profile_node *into, const struct profile_node *item)
+			struct doc_node *into, const struct doc_node *item)
 {
 	size_t i = find_item(row, into, NULL, item->text + 1);
 	const char **names;
 
 	if (i < into->count) {
-		profile_node_remove(into, i);
+		doc_node_remove(into, i);
 		return;
 	}
 	names = mem_arena_alloc(loader->arena, (into->count + 1) * sizeof(char *));
@@ -71,31 +70,30 @@ static void remove_item(struct profile_loader *loader, const struct schema_row *
 }
 
 static void merge_list(struct profile_loader *loader, const struct schema_row *row,
-		       struct profile_node *into, const struct profile_node *from)
+		       struct doc_node *into, const struct doc_node *from)
 {
 	for (size_t i = 0; i < from->count; i++) {
-		struct profile_node *item = from->items[i];
+		struct doc_node *item = from->items[i];
 		size_t at;
 
-		if (profile_node_is_removal(item)) {
+		if (doc_node_is_removal(item)) {
 			remove_item(loader, row, into, item);
 			continue;
 		}
 		at = find_item(row, into, item_row(row, item), item_text(row, item));
-		if (at == PROFILE_ITEMS_MAX) {
-			profile_error(&loader->report, &item->place,
-				      "more than %zu items in '%s' of all parents",
-				      PROFILE_ITEMS_MAX, row->key);
+		if (at == DOC_ITEMS_MAX) {
+			doc_error(&loader->report, &item->place,
+				  "more than %zu items in '%s' of all parents", DOC_ITEMS_MAX,
+				  row->key);
 			return;
 		}
 		if (row->shape == SCHEMA_TABLE) {
 			if (at == into->count)
-				profile_node_append(
-					loader->arena, into,
-					profile_node_new(loader->arena, PROFILE_MAP, item->place));
+				doc_node_append(loader->arena, into,
+						doc_node_new(loader->arena, DOC_MAP, item->place));
 			merge_map(loader, row, into->items[at], item);
 		} else if (at == into->count) {
-			profile_node_append(loader->arena, into, item);
+			doc_node_append(loader->arena, into, item);
 		} else if (strcmp(into->items[at]->text, item->text) != 0) {
 			/* Another version of the same package. */
 			into->items[at] = item;
@@ -103,29 +101,29 @@ static void merge_list(struct profile_loader *loader, const struct schema_row *r
 	}
 }
 
-static void merge_settings(struct profile_loader *loader, struct profile_node *into,
-			   const struct profile_node *from)
+static void merge_settings(struct profile_loader *loader, struct doc_node *into,
+			   const struct doc_node *from)
 {
 	for (size_t i = 0; i < from->count; i++)
-		profile_node_set(loader->arena, into, from->pairs[i].key, from->pairs[i].place,
-				 from->pairs[i].value);
+		doc_node_set(loader->arena, into, from->pairs[i].key, from->pairs[i].place,
+			     from->pairs[i].value);
 }
 
 static void merge_pair(struct profile_loader *loader, const struct schema_row *row,
-		       struct profile_node *into, const struct profile_pair *pair)
+		       struct doc_node *into, const struct doc_pair *pair)
 {
-	const struct profile_node *value = pair->value;
-	struct profile_node *have = profile_node_get(into, pair->key);
+	const struct doc_node *value = pair->value;
+	struct doc_node *have = doc_node_get(into, pair->key);
 
 	if (row->shape == SCHEMA_VALUE) {
 		if (row->excludes)
-			profile_node_unset(into, row->excludes);
-		profile_node_set(loader->arena, into, pair->key, pair->place, pair->value);
+			doc_node_unset(into, row->excludes);
+		doc_node_set(loader->arena, into, pair->key, pair->place, pair->value);
 		return;
 	}
 	if (!have) {
-		have = profile_node_new(loader->arena, value->kind, value->place);
-		profile_node_set(loader->arena, into, pair->key, pair->place, have);
+		have = doc_node_new(loader->arena, value->kind, value->place);
+		doc_node_set(loader->arena, into, pair->key, pair->place, have);
 	}
 	if (row->shape == SCHEMA_SECTION)
 		merge_map(loader, row, have, value);
@@ -136,7 +134,7 @@ static void merge_pair(struct profile_loader *loader, const struct schema_row *r
 }
 
 static void merge_map(struct profile_loader *loader, const struct schema_row *parent,
-		      struct profile_node *into, const struct profile_node *from)
+		      struct doc_node *into, const struct doc_node *from)
 {
 	for (size_t i = 0; i < from->count; i++) {
 		const struct schema_row *row = schema_child(parent, from->pairs[i].key);
@@ -146,8 +144,8 @@ static void merge_map(struct profile_loader *loader, const struct schema_row *pa
 	}
 }
 
-void profile_merge(struct profile_loader *loader, struct profile_node *into,
-		   const struct profile_node *from)
+void profile_merge(struct profile_loader *loader, struct doc_node *into,
+		   const struct doc_node *from)
 {
 	merge_map(loader, NULL, into, from);
 }

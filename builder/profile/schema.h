@@ -6,7 +6,8 @@
 #ifndef INGOT_PROFILE_SCHEMA_H
 #define INGOT_PROFILE_SCHEMA_H
 
-#include "profile/node.h"
+#include "base/doc.h"
+#include "profile/profile.h"
 
 #include <regex.h>
 #include <stdbool.h>

@@ -158,7 +158,7 @@ TYPE(text) = {
 	.name = "text, lines",
 	.article = "text",
 	.expected = "text, also of several lines",
-	.max = PROFILE_BYTES_MAX,
+	.max = DOC_BYTES_MAX,
 };
 TYPE(word) = {
 	.name = "word",

@@ -2,7 +2,7 @@
 /*
  * Problems as a compiler prints them: file:line:column, error or note, one line each.
  */
-#include "profile/node.h"
+#include "base/doc.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,8 +38,8 @@ static void make_printable(char *message)
 	}
 }
 
-static void add_line(struct profile_report *report, const struct profile_place *place,
-		     const char *severity, char *message)
+static void add_line(struct doc_report *report, const struct doc_place *place, const char *severity,
+		     char *message)
 {
 	const char *file = place->file ? place->file : "default";
 
@@ -50,14 +50,13 @@ static void add_line(struct profile_report *report, const struct profile_place *
 		 message);
 }
 
-void profile_error(struct profile_report *report, const struct profile_place *place,
-		   const char *fmt, ...)
+void doc_error(struct doc_report *report, const struct doc_place *place, const char *fmt, ...)
 {
 	char message[1024];
 	va_list ap;
 
 	report->count++;
-	report->last_dropped = report->count > PROFILE_PROBLEMS_MAX;
+	report->last_dropped = report->count > DOC_PROBLEMS_MAX;
 	if (report->last_dropped)
 		return;
 	va_start(ap, fmt);
@@ -66,8 +65,7 @@ void profile_error(struct profile_report *report, const struct profile_place *pl
 	add_line(report, place, "error", message);
 }
 
-void profile_note(struct profile_report *report, const struct profile_place *place, const char *fmt,
-		  ...)
+void doc_note(struct doc_report *report, const struct doc_place *place, const char *fmt, ...)
 {
 	char message[1024];
 	va_list ap;
@@ -80,21 +78,20 @@ void profile_note(struct profile_report *report, const struct profile_place *pla
 	add_line(report, place, "note", message);
 }
 
-bool profile_note_nearest(struct profile_report *report, const struct profile_place *place,
-			  const char *word, const char *const *candidates, size_t count,
-			  bool list_all)
+bool doc_note_nearest(struct doc_report *report, const struct doc_place *place, const char *word,
+		      const char *const *candidates, size_t count, bool list_all)
 {
 	const char *nearest = str_nearest(word, candidates, count);
 	CLEANUP(str_free) struct str all = {0};
 
 	if (nearest) {
-		profile_note(report, place, "did you mean '%s'?", nearest);
+		doc_note(report, place, "did you mean '%s'?", nearest);
 		return true;
 	}
 	if (!list_all || !count)
 		return false;
 	for (size_t i = 0; i < count; i++)
 		str_addf(&all, "%s%s", i ? ", " : "", candidates[i]);
-	profile_note(report, place, "expected %s%s", count > 1 ? "one of " : "", all.data);
+	doc_note(report, place, "expected %s%s", count > 1 ? "one of " : "", all.data);
 	return false;
 }

@@ -3,7 +3,7 @@
  * YAML 1.1 by libyaml's event parser, bounded: libyaml itself accepts duplicate keys, any depth and
  * aliases that expand without end. Aliases become copies, so that each node has one owner.
  */
-#include "profile/node.h"
+#include "base/doc.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,22 +11,22 @@
 
 struct anchor {
 	const char *name;
-	const struct profile_node *node;
+	const struct doc_node *node;
 	size_t nodes, height; /* of the subtree */
 };
 
 struct reader {
 	yaml_parser_t parser;
 	struct mem_arena *arena;
-	struct profile_report *report;
-	struct profile_place origin;
+	struct doc_report *report;
+	struct doc_place origin;
 	const char *text;
 	size_t len;
 	size_t nodes;
-	struct anchor anchors[PROFILE_ANCHORS_MAX];
+	struct anchor anchors[DOC_ANCHORS_MAX];
 	size_t anchor_count;
-	bool fatal;                     /* reported already */
-	struct profile_node *documents; /* of a foreign file, which may have tags too; or NULL */
+	bool fatal;                 /* reported already */
+	struct doc_node *documents; /* of a foreign file, which may have tags too; or NULL */
 };
 
 static void event_cleanup(yaml_event_t *event)
@@ -34,9 +34,9 @@ static void event_cleanup(yaml_event_t *event)
 	yaml_event_delete(event);
 }
 
-static struct profile_place place_at(const struct reader *r, size_t line, size_t column)
+static struct doc_place place_at(const struct reader *r, size_t line, size_t column)
 {
-	struct profile_place place = r->origin;
+	struct doc_place place = r->origin;
 
 	/* The lines of --set are the settings, so those inside one do not count. */
 	if (line && r->origin.column > 1)
@@ -46,21 +46,21 @@ static struct profile_place place_at(const struct reader *r, size_t line, size_t
 	return place;
 }
 
-static struct profile_place place_of(const struct reader *r, const yaml_event_t *event)
+static struct doc_place place_of(const struct reader *r, const yaml_event_t *event)
 {
 	return place_at(r, event->start_mark.line, event->start_mark.column);
 }
 
-static int fatal(struct reader *r, struct profile_place place, const char *message)
+static int fatal(struct reader *r, struct doc_place place, const char *message)
 {
 	if (!r->fatal)
-		profile_error(r->report, &place, "%s", message);
+		doc_error(r->report, &place, "%s", message);
 	r->fatal = true;
 	return -1;
 }
 
 /* The reader stage of libyaml (encoding) gives a byte offset only. */
-static struct profile_place place_of_offset(const struct reader *r, size_t offset)
+static struct doc_place place_of_offset(const struct reader *r, size_t offset)
 {
 	size_t line = 0, column = 0;
 
@@ -79,25 +79,24 @@ static int report_syntax(struct reader *r)
 {
 	const yaml_parser_t *p = &r->parser;
 	const char *problem = p->problem ? p->problem : "not valid YAML";
-	struct profile_place place = place_at(r, p->problem_mark.line, p->problem_mark.column);
-	struct profile_place context = place_at(r, p->context_mark.line, p->context_mark.column);
+	struct doc_place place = place_at(r, p->problem_mark.line, p->problem_mark.column);
+	struct doc_place context = place_at(r, p->context_mark.line, p->context_mark.column);
 
 	if (r->fatal)
 		return -1;
 	r->fatal = true;
 	if (p->error == YAML_READER_ERROR) {
 		place = place_of_offset(r, p->problem_offset);
-		profile_error(r->report, &place, "not a text file: %s", problem);
-		profile_note(r->report, &place, "expected UTF-8 without control characters");
+		doc_error(r->report, &place, "not a text file: %s", problem);
+		doc_note(r->report, &place, "expected UTF-8 without control characters");
 		return -1;
 	}
-	profile_error(r->report, &place, "not valid YAML: %s", problem);
+	doc_error(r->report, &place, "not valid YAML: %s", problem);
 	if (p->context)
-		profile_note(r->report, &context, "%s", p->context);
+		doc_note(r->report, &context, "%s", p->context);
 	if (strstr(problem, "cannot start any token"))
-		profile_note(
-			r->report, &place,
-			"tabs cannot indent, and text with @, `, %% or ! in front needs quotes");
+		doc_note(r->report, &place,
+			 "tabs cannot indent, and text with @, `, %% or ! in front needs quotes");
 	return -1;
 }
 
@@ -108,31 +107,31 @@ static int next(struct reader *r, yaml_event_t *event)
 	return 0;
 }
 
-static int count_nodes(struct reader *r, size_t more, struct profile_place place)
+static int count_nodes(struct reader *r, size_t more, struct doc_place place)
 {
 	char text[64];
 
 	r->nodes += more;
-	if (r->nodes <= PROFILE_NODES_MAX)
+	if (r->nodes <= DOC_NODES_MAX)
 		return 0;
-	snprintf(text, sizeof(text), "larger than %zu values, aliases included", PROFILE_NODES_MAX);
+	snprintf(text, sizeof(text), "larger than %zu values, aliases included", DOC_NODES_MAX);
 	return fatal(r, place, text);
 }
 
-static int check_depth(struct reader *r, size_t depth, struct profile_place place)
+static int check_depth(struct reader *r, size_t depth, struct doc_place place)
 {
 	char text[64];
 
-	if (depth <= PROFILE_DEPTH_MAX)
+	if (depth <= DOC_DEPTH_MAX)
 		return 0;
-	snprintf(text, sizeof(text), "nested deeper than %zu levels", PROFILE_DEPTH_MAX);
+	snprintf(text, sizeof(text), "nested deeper than %zu levels", DOC_DEPTH_MAX);
 	return fatal(r, place, text);
 }
 
-static struct profile_node *read_node(struct reader *r, const yaml_event_t *event, size_t depth);
+static struct doc_node *read_node(struct reader *r, const yaml_event_t *event, size_t depth);
 
-static struct profile_node *read_alias(struct reader *r, const char *name,
-				       struct profile_place place, size_t depth)
+static struct doc_node *read_alias(struct reader *r, const char *name, struct doc_place place,
+				   size_t depth)
 {
 	for (size_t i = r->anchor_count; i-- > 0;) {
 		const struct anchor *a = &r->anchors[i];
@@ -142,38 +141,38 @@ static struct profile_node *read_alias(struct reader *r, const char *name,
 		if (count_nodes(r, a->nodes, place) < 0 ||
 		    check_depth(r, depth + a->height, place) < 0)
 			return NULL;
-		return profile_node_copy(r->arena, a->node);
+		return doc_node_copy(r->arena, a->node);
 	}
 	if (!r->fatal)
-		profile_error(r->report, &place, "alias '*%s' has no anchor before it",
-			      profile_show(r->arena, name));
+		doc_error(r->report, &place, "alias '*%s' has no anchor before it",
+			  doc_show(r->arena, name));
 	r->fatal = true;
 	return NULL;
 }
 
-static struct profile_node *read_scalar(struct reader *r, const yaml_event_t *event)
+static struct doc_node *read_scalar(struct reader *r, const yaml_event_t *event)
 {
-	struct profile_place place = place_of(r, event);
+	struct doc_place place = place_of(r, event);
 	const char *text = (const char *)event->data.scalar.value;
 	size_t len = event->data.scalar.length;
-	struct profile_node *node;
+	struct doc_node *node;
 
 	if (memchr(text, 0, len)) {
 		fatal(r, place, "text holds a NUL character");
 		return NULL;
 	}
-	node = profile_node_text(r->arena, mem_arena_strndup(r->arena, text, len), place);
+	node = doc_node_text(r->arena, mem_arena_strndup(r->arena, text, len), place);
 	node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	return node;
 }
 
-static struct profile_node *read_list(struct reader *r, struct profile_place place, size_t depth)
+static struct doc_node *read_list(struct reader *r, struct doc_place place, size_t depth)
 {
-	struct profile_node *list = profile_node_new(r->arena, PROFILE_LIST, place);
+	struct doc_node *list = doc_node_new(r->arena, DOC_LIST, place);
 
 	for (;;) {
 		CLEANUP(event_cleanup) yaml_event_t event = {0};
-		struct profile_node *item;
+		struct doc_node *item;
 
 		if (next(r, &event) < 0)
 			return NULL;
@@ -182,48 +181,48 @@ static struct profile_node *read_list(struct reader *r, struct profile_place pla
 		item = read_node(r, &event, depth);
 		if (!item)
 			return NULL;
-		if (list->count == PROFILE_ITEMS_MAX) {
+		if (list->count == DOC_ITEMS_MAX) {
 			fatal(r, item->place, "more than 4000 items in one list");
 			return NULL;
 		}
-		profile_node_append(r->arena, list, item);
+		doc_node_append(r->arena, list, item);
 	}
 }
 
 /* Reads the value that belongs to key and adds both to the map. A duplicate is reported and left
  * out, so that the rest of the file is checked too. */
-static int read_pair(struct reader *r, struct profile_node *map, const struct profile_node *key,
+static int read_pair(struct reader *r, struct doc_node *map, const struct doc_node *key,
 		     size_t depth)
 {
 	CLEANUP(event_cleanup) yaml_event_t event = {0};
-	const struct profile_pair *first;
-	struct profile_node *value;
+	const struct doc_pair *first;
+	struct doc_node *value;
 
 	if (next(r, &event) < 0)
 		return -1;
 	value = read_node(r, &event, depth);
 	if (!value)
 		return -1;
-	first = profile_node_pair(map, key->text);
+	first = doc_node_pair(map, key->text);
 	if (first) {
-		profile_error(r->report, &key->place, "duplicate key '%s'",
-			      profile_show(r->arena, key->text));
-		profile_note(r->report, &first->place, "first given here");
+		doc_error(r->report, &key->place, "duplicate key '%s'",
+			  doc_show(r->arena, key->text));
+		doc_note(r->report, &first->place, "first given here");
 		return 0;
 	}
-	if (map->count == PROFILE_KEYS_MAX)
+	if (map->count == DOC_KEYS_MAX)
 		return fatal(r, key->place, "more than 2000 keys in one map");
-	profile_node_set(r->arena, map, key->text, key->place, value);
+	doc_node_set(r->arena, map, key->text, key->place, value);
 	return 0;
 }
 
-static struct profile_node *read_map(struct reader *r, struct profile_place place, size_t depth)
+static struct doc_node *read_map(struct reader *r, struct doc_place place, size_t depth)
 {
-	struct profile_node *map = profile_node_new(r->arena, PROFILE_MAP, place);
+	struct doc_node *map = doc_node_new(r->arena, DOC_MAP, place);
 
 	for (;;) {
 		CLEANUP(event_cleanup) yaml_event_t event = {0};
-		struct profile_node *key;
+		struct doc_node *key;
 
 		if (next(r, &event) < 0)
 			return NULL;
@@ -232,9 +231,9 @@ static struct profile_node *read_map(struct reader *r, struct profile_place plac
 		key = read_node(r, &event, depth);
 		if (!key)
 			return NULL;
-		if (key->kind != PROFILE_SCALAR) {
-			profile_error(r->report, &key->place, "a key must be text, this is %s",
-				      profile_node_what(key));
+		if (key->kind != DOC_SCALAR) {
+			doc_error(r->report, &key->place, "a key must be text, this is %s",
+				  doc_node_what(key));
 			r->fatal = true;
 			return NULL;
 		}
@@ -262,25 +261,24 @@ static void event_marks(const yaml_event_t *event, const char **ret_tag, const c
 	*ret_anchor = (const char *)anchor;
 }
 
-static size_t height_of(const struct profile_node *node)
+static size_t height_of(const struct doc_node *node)
 {
 	size_t most = 0;
 
-	if (node->kind == PROFILE_SCALAR)
+	if (node->kind == DOC_SCALAR)
 		return 0;
 	for (size_t i = 0; i < node->count; i++) {
-		size_t h = height_of(node->kind == PROFILE_MAP ? node->pairs[i].value
-							       : node->items[i]);
+		size_t h = height_of(node->kind == DOC_MAP ? node->pairs[i].value : node->items[i]);
 
 		most = h > most ? h : most;
 	}
 	return most + 1;
 }
 
-static int keep_anchor(struct reader *r, const char *name, const struct profile_node *node,
+static int keep_anchor(struct reader *r, const char *name, const struct doc_node *node,
 		       size_t nodes)
 {
-	if (r->anchor_count == PROFILE_ANCHORS_MAX)
+	if (r->anchor_count == DOC_ANCHORS_MAX)
 		return fatal(r, node->place, "more than 256 anchors");
 	r->anchors[r->anchor_count++] = (struct anchor){
 		.name = mem_arena_strdup(r->arena, name),
@@ -292,12 +290,12 @@ static int keep_anchor(struct reader *r, const char *name, const struct profile_
 }
 
 /* Reads the node that starts with event. depth is that of the map or list around it. */
-static struct profile_node *read_node(struct reader *r, const yaml_event_t *event, size_t depth)
+static struct doc_node *read_node(struct reader *r, const yaml_event_t *event, size_t depth)
 {
-	struct profile_place place = place_of(r, event);
+	struct doc_place place = place_of(r, event);
 	const char *tag, *anchor;
 	size_t before = r->nodes;
-	struct profile_node *node = NULL;
+	struct doc_node *node = NULL;
 
 	if (event->type == YAML_ALIAS_EVENT)
 		return read_alias(r, (const char *)event->data.alias.anchor, place, depth);
@@ -305,9 +303,8 @@ static struct profile_node *read_node(struct reader *r, const yaml_event_t *even
 	if (count_nodes(r, 1, place) < 0)
 		return NULL;
 	if (tag && !r->documents) {
-		profile_error(r->report, &place, "tag '%s' is not supported",
-			      profile_show(r->arena, tag));
-		profile_note(r->report, &place, "text with ! in front needs quotes");
+		doc_error(r->report, &place, "tag '%s' is not supported", doc_show(r->arena, tag));
+		doc_note(r->report, &place, "text with ! in front needs quotes");
 		r->fatal = true;
 		return NULL;
 	}
@@ -323,9 +320,9 @@ static struct profile_node *read_node(struct reader *r, const yaml_event_t *even
 }
 
 /* Exactly one document, or none: an empty file. */
-static struct profile_node *read_stream(struct reader *r)
+static struct doc_node *read_stream(struct reader *r)
 {
-	struct profile_node *root = NULL;
+	struct doc_node *root = NULL;
 
 	for (;;) {
 		CLEANUP(event_cleanup) yaml_event_t event = {0};
@@ -343,20 +340,20 @@ static struct profile_node *read_stream(struct reader *r)
 			}
 			break;
 		case YAML_STREAM_END_EVENT:
-			return root ? root : profile_node_text(r->arena, "", place_at(r, 0, 0));
+			return root ? root : doc_node_text(r->arena, "", place_at(r, 0, 0));
 		default:
 			root = read_node(r, &event, 0);
 			if (!root)
 				return NULL;
 			if (r->documents)
-				profile_node_append(r->arena, r->documents, root);
+				doc_node_append(r->arena, r->documents, root);
 		}
 	}
 }
 
-static struct profile_node *parse(struct reader *r, const char *text, size_t len)
+static struct doc_node *parse(struct reader *r, const char *text, size_t len)
 {
-	struct profile_node *root;
+	struct doc_node *root;
 
 	r->text = text;
 	r->len = len;
@@ -372,8 +369,8 @@ static struct profile_node *parse(struct reader *r, const char *text, size_t len
 	return r->fatal ? NULL : root;
 }
 
-struct profile_node *profile_parse_yaml(struct mem_arena *arena, const char *text, size_t len,
-					struct profile_place origin, struct profile_report *report)
+struct doc_node *doc_parse(struct mem_arena *arena, const char *text, size_t len,
+			   struct doc_place origin, struct doc_report *report)
 {
 	struct reader *r = mem_arena_alloc(arena, sizeof(*r));
 
@@ -383,15 +380,14 @@ struct profile_node *profile_parse_yaml(struct mem_arena *arena, const char *tex
 	return parse(r, text, len);
 }
 
-struct profile_node *profile_parse_documents(struct mem_arena *arena, const char *text, size_t len,
-					     struct profile_place origin,
-					     struct profile_report *report)
+struct doc_node *doc_parse_all(struct mem_arena *arena, const char *text, size_t len,
+			       struct doc_place origin, struct doc_report *report)
 {
 	struct reader *r = mem_arena_alloc(arena, sizeof(*r));
 
 	r->arena = arena;
 	r->report = report;
 	r->origin = origin;
-	r->documents = profile_node_new(arena, PROFILE_LIST, origin);
+	r->documents = doc_node_new(arena, DOC_LIST, origin);
 	return parse(r, text, len) ? r->documents : NULL;
 }

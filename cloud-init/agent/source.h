@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Metadata sources: one file and one row each. A source is detected by what the machine itself has (labels,
+ * DMI, credentials, the kernel's command line); link-local addresses are never probed blindly.
+ */
+#ifndef INGOT_AGENT_SOURCE_H
+#define INGOT_AGENT_SOURCE_H
+
+#include "agent/agent.h"
+#include "agent/instance.h"
+
+#include <stdbool.h>
+
+struct source {
+	const char *name;
+	bool network; /* needs the network: fetched in the second stage */
+	/* True when this machine has this source. Looks at files below the agent's root only. */
+	bool (*detect)(const struct agent *agent);
+	/* Fills ret from the source. ERR_NETWORK when it does not answer (yet): the caller tries again;
+	 * another code when what it says is wrong. One try; blocks at most some seconds. */
+	int (*fetch)(const struct agent *agent, struct instance *ret, struct err *err);
+	/* Tells the platform that the machine is ready (failure NULL), or why it will not be; NULL when
+	 * the platform does not want to know. */
+	int (*report)(const struct agent *agent, const struct instance *instance,
+		      const char *failure, struct err *err);
+};
+
+/* In the order in which they are asked, ended by a row with a NULL name. */
+extern const struct source sources[];
+
+/* The row with this name, or NULL. */
+const struct source *source_find(const char *name);
+
+/* The first source that detects itself; NULL when there is none. */
+const struct source *source_detect(const struct agent *agent);
+
+/* Detects the source and fetches from it, with retries until timeout (seconds) is over; falls back to what
+ * the last boot kept (ret->cached) when the source is the same and does not answer. *ret_found is false when
+ * the machine has no source, or, with local_only, one that needs the network. Sets first_boot and saves the
+ * instance. Blocks. */
+int source_load(const struct agent *agent, bool local_only, double timeout, struct instance *ret,
+		bool *ret_found, struct err *err);
+
+/* Fetches a URL that user-data includes (http or https; at most INSTANCE_DATA_MAX bytes) into text. Blocks. */
+int source_include(const char *url, struct str *text, struct err *err);
+
+#endif
