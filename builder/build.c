@@ -33,7 +33,7 @@ struct build {
 	size_t count;
 };
 
-static bool is_wanted(const struct job *job, size_t i)
+bool build_step_wanted(const struct job *job, size_t i)
 {
 	return !build_steps[i].wanted || build_steps[i].wanted(job);
 }
@@ -85,7 +85,7 @@ static int load_profile(struct job *job, const char *name, struct err *err)
 static int make_keys(struct job *job, struct err *err)
 {
 	for (size_t i = 0; i < STEP_COUNT; i++) {
-		if (!is_wanted(job, i))
+		if (!build_step_wanted(job, i))
 			continue;
 		if (build_steps[i].key(job, &job->keys[i], err) < 0)
 			return err_wrap(err, "profile '%s'", job->profile->name);
@@ -223,7 +223,7 @@ static int run_steps(struct job *job, struct err *err)
 	size_t first = build_steps[STEP_IMAGES].done(job) ? STEP_IMAGES : 0;
 
 	for (size_t i = first; i < STEP_COUNT; i++) {
-		if (!is_wanted(job, i))
+		if (!build_step_wanted(job, i))
 			continue;
 		if (run_step(job, i, err) < 0)
 			return -1;
@@ -349,7 +349,7 @@ json_t *build_plan(const struct build_options *options, struct err *err)
 		bool needed = !build_steps[STEP_IMAGES].done(job);
 
 		for (size_t i = 0; i < STEP_COUNT; i++)
-			if (is_wanted(job, i))
+			if (build_step_wanted(job, i))
 				json_array_append_new(plan, plan_row(job, i, needed));
 	}
 	return plan;

@@ -17,16 +17,6 @@
 #define DAEMON_JSON "/etc/docker/daemon.json"
 #define DAEMON_JSON_MAX ((size_t)1 << 20)
 
-/* The engines that images can be preloaded for: the package that brings each, and what the agent has to know
- * besides its version. */
-static const struct engine {
-	const char *name, *package;
-	const char *namespace; /* of containerd, or NULL */
-} engines[] = {
-	{"docker", "docker.io", NULL},
-	{"containerd", "containerd", "k8s.io"},
-};
-
 bool build_has_containers(const struct job *job)
 {
 	return job->profile->containers.image_count > 0;
@@ -89,27 +79,30 @@ static json_t *describe_engines(const struct job *job, struct err *err)
 	CLEANUP_JSON json_t *all = json_object();
 
 	for (size_t i = 0; i < wanted->count; i++) {
-		for (size_t k = 0; k < ARRAY_SIZE(engines); k++) {
-			const struct engine *e = &engines[k];
-			const char *version = package_version(job, e->package);
-			json_t *one;
+		const struct oci_engine *e = oci_engine_find(wanted->items[i]);
+		const char *version;
+		json_t *one;
 
-			if (strcmp(e->name, wanted->items[i]) != 0)
-				continue;
-			if (!version) {
-				err_set(err, ERR_PROFILE,
-					"containers.engine is %s, and the image has no package '%s'",
-					e->name, e->package);
-				err_hint(err, "add '%s' to packages", e->package);
-				return NULL;
-			}
-			if (oci_engine_check(e->name, version, job->containers.images, err) < 0)
-				return NULL;
-			one = json_pack("{s:s}", "version", version);
-			if (e->namespace)
-				json_object_set_new(one, "namespace", json_string(e->namespace));
-			json_object_set_new(all, e->name, one);
+		if (!e) {
+			err_set(err, ERR_PROFILE,
+				"cannot preload containers for '%.60s': unknown engine",
+				wanted->items[i]);
+			return NULL;
 		}
+		version = package_version(job, e->package);
+		if (!version) {
+			err_set(err, ERR_PROFILE,
+				"containers.engine is %s, and the image has no package '%s'",
+				e->name, e->package);
+			err_hint(err, "add '%s' to packages", e->package);
+			return NULL;
+		}
+		if (oci_engine_check(e, version, job->containers.images, err) < 0)
+			return NULL;
+		one = json_pack("{s:s}", "version", version);
+		if (e->namespace)
+			json_object_set_new(one, "namespace", json_string(e->namespace));
+		json_object_set_new(all, e->name, one);
 	}
 	return json_incref(all);
 }

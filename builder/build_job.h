@@ -58,6 +58,9 @@ struct step {
 /* The steps in order; STEP_COUNT rows. */
 extern const struct step build_steps[];
 
+/* True when the profile of the job has step i of build_steps[]. */
+bool build_step_wanted(const struct job *job, size_t i);
+
 /* Reads the lock of the job (build_options.lock, else beside the profile), checks that it is for the profile,
  * its base and its packages, and fills job->repos with the state that it records: nobody is asked.
  * ERR_VERIFY with a hint when it does not fit. */

@@ -238,7 +238,7 @@ static json_t *make_manifest(struct job *job, const struct disk *disk,
 	manifest.containers = containers;
 	profile_digest(job, &manifest.profile);
 	for (size_t i = 0; i < STEP_COUNT; i++)
-		if (build_steps[i].wanted == NULL || build_steps[i].wanted(job))
+		if (build_step_wanted(job, i))
 			keys[manifest.key_count++] = (struct manifest_key){
 				build_steps[i].name, digest_hex(&job->digests[i], hexes[i])};
 	for (size_t i = 0; i < count; i++)

@@ -98,20 +98,12 @@ static void count_subfolders(struct squashfs_inodes *list)
 	}
 }
 
-static int clear_mark(const struct tree_node *node, const char *path, void *context,
-		      struct err *err)
-{
-	(void)path, (void)context, (void)err;
-	node->inode->mark = 0;
-	return 0;
-}
-
 int squashfs_inodes_number(const struct tree *tree, struct squashfs_inodes *ret, struct err *err)
 {
 	const struct tree_node *root = tree_root(tree);
 
-	if (tree_walk(tree, clear_mark, NULL, err) < 0 || number_below(ret, root, err) < 0 ||
-	    add(ret, root, err) < 0)
+	tree_clear_marks(tree);
+	if (number_below(ret, root, err) < 0 || add(ret, root, err) < 0)
 		return -1;
 	count_subfolders(ret);
 	return 0;

@@ -10,15 +10,20 @@
 
 #include <string.h>
 
-static const struct engine {
-	const char *name;
-	size_t layers_max;       /* of an image; 0: what a manifest may have */
-	const char *versions[8]; /* first parts of those that were tried, ended by NULL */
-} engines[] = {
+const struct oci_engine oci_engines[] = {
 	/* moby layer/layer_store.go: maxLayerDepth. From 29 on new installations have no overlay2 store. */
-	{"docker", 125, {"20.10", "26.1"}},
-	{"containerd", 0, {"1.6", "1.7"}},
+	{"docker", "docker.io", NULL, 125, {"20.10", "26.1"}},
+	{"containerd", "containerd", "k8s.io", 0, {"1.6", "1.7"}},
+	{0},
 };
+
+const struct oci_engine *oci_engine_find(const char *name)
+{
+	for (const struct oci_engine *e = oci_engines; e->name; e++)
+		if (strcmp(e->name, name) == 0)
+			return e;
+	return NULL;
+}
 
 /* The upstream version in a package's: without epoch and revision. */
 static const char *upstream(const char *version)
@@ -28,7 +33,7 @@ static const char *upstream(const char *version)
 	return colon ? colon + 1 : version;
 }
 
-static bool is_known(const struct engine *engine, const char *version)
+static bool is_known(const struct oci_engine *engine, const char *version)
 {
 	const char *have = upstream(version);
 
@@ -42,7 +47,7 @@ static bool is_known(const struct engine *engine, const char *version)
 	return false;
 }
 
-static int not_known(const struct engine *engine, const char *version, struct err *err)
+static int not_known(const struct oci_engine *engine, const char *version, struct err *err)
 {
 	CLEANUP(str_free) struct str known = {0};
 
@@ -61,7 +66,7 @@ static const char *image_name(const json_t *image)
 	return name ? name : json_member_string(json_object_get(image, "target"), "digest");
 }
 
-static int check_layers(const struct engine *engine, const json_t *images, struct err *err)
+static int check_layers(const struct oci_engine *engine, const json_t *images, struct err *err)
 {
 	json_t *image;
 	size_t i;
@@ -78,17 +83,10 @@ static int check_layers(const struct engine *engine, const json_t *images, struc
 	return 0;
 }
 
-int oci_engine_check(const char *engine, const char *version, const json_t *images, struct err *err)
+int oci_engine_check(const struct oci_engine *engine, const char *version, const json_t *images,
+		     struct err *err)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
-		const struct engine *e = &engines[i];
-
-		if (strcmp(e->name, engine) != 0)
-			continue;
-		if (!is_known(e, version))
-			return not_known(e, version, err);
-		return e->layers_max ? check_layers(e, images, err) : 0;
-	}
-	return err_set(err, ERR_PROFILE, "cannot preload containers for '%.60s': unknown engine",
-		       engine);
+	if (!is_known(engine, version))
+		return not_known(engine, version, err);
+	return engine->layers_max ? check_layers(engine, images, err) : 0;
 }

@@ -97,9 +97,23 @@ void oci_set_close(struct oci_set *set);
 int oci_set_install(const struct oci_set *set, const json_t *engines, int64_t mtime,
 		    struct tree *tree, struct err *err);
 
+/* An engine that images can be preloaded for. */
+struct oci_engine {
+	const char *name, *package;
+	const char *namespace;   /* of containerd, or NULL */
+	size_t layers_max;       /* of an image; 0: what a manifest may have */
+	const char *versions[8]; /* first parts of those that were tried, ended by NULL */
+};
+
+/* All of them, ended by a row with a NULL name. */
+extern const struct oci_engine oci_engines[];
+
+/* The row with this name, or NULL. */
+const struct oci_engine *oci_engine_find(const char *name);
+
 /* Checks that the engine, by its package's version, has a store whose format is known, and that the images fit
  * it (125 layers for docker). ERR_PROFILE with what is known. */
-int oci_engine_check(const char *engine, const char *version, const json_t *images,
+int oci_engine_check(const struct oci_engine *engine, const char *version, const json_t *images,
 		     struct err *err);
 
 #endif

@@ -150,16 +150,6 @@ static int write_node(const struct tree_node *node, const char *path, void *cont
 	}
 }
 
-static int clear_mark(const struct tree_node *node, const char *path, void *context,
-		      struct err *err)
-{
-	(void)path;
-	(void)context;
-	(void)err;
-	node->inode->mark = 0;
-	return 0;
-}
-
 static int start_zstd(struct cpio_out *c, int level, struct err *err)
 {
 	c->zstd = ZSTD_createCCtx();
@@ -184,7 +174,7 @@ int tree_write_cpio(const struct tree *tree, int level, int fd, const char *name
 	c->next_ino = 1;
 	if (level)
 		r = start_zstd(c, level, err);
-	tree_walk(tree, clear_mark, NULL, NULL);
+	tree_clear_marks(tree);
 	if (r == 0)
 		r = tree_walk(tree, write_node, c, err);
 	if (r == 0)
@@ -193,7 +183,7 @@ int tree_write_cpio(const struct tree *tree, int level, int fd, const char *name
 		r = pad(c, 512, err);
 	if (r == 0)
 		r = put(c, "", 0, ZSTD_e_end, err);
-	tree_walk(tree, clear_mark, NULL, NULL);
+	tree_clear_marks(tree);
 	ZSTD_freeCCtx(c->zstd);
 	free(c->left);
 	free(c);

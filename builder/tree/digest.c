@@ -81,25 +81,15 @@ static int feed_node(const struct tree_node *node, const char *path, void *conte
 	return inode->type == TREE_FILE ? feed_data(f, &inode->data, path, err) : 0;
 }
 
-static int clear_mark(const struct tree_node *node, const char *path, void *context,
-		      struct err *err)
-{
-	(void)path;
-	(void)context;
-	(void)err;
-	node->inode->mark = 0;
-	return 0;
-}
-
 int tree_digest(const struct tree *tree, struct digest *ret, struct err *err)
 {
 	struct feed *f = mem_alloc(sizeof(*f));
 	int r;
 
 	f->digest = digest_start();
-	tree_walk(tree, clear_mark, NULL, NULL);
+	tree_clear_marks(tree);
 	r = tree_walk(tree, feed_node, f, err);
-	tree_walk(tree, clear_mark, NULL, NULL);
+	tree_clear_marks(tree);
 	digest_finish(f->digest, ret);
 	free(f);
 	return r;

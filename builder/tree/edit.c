@@ -302,6 +302,18 @@ int tree_walk(const struct tree *tree,
 	return r;
 }
 
+static void clear_marks(const struct tree_node *node)
+{
+	node->inode->mark = 0;
+	for (size_t i = 0; i < node->child_count; i++)
+		clear_marks(node->children[i]);
+}
+
+void tree_clear_marks(const struct tree *tree)
+{
+	clear_marks(tree->root);
+}
+
 int tree_read(const struct tree_node *node, size_t max, char **ret_bytes, size_t *ret_len,
 	      struct err *err)
 {

@@ -117,24 +117,17 @@ static int write_below(struct index_writer *w, const struct tree_node *dir, stru
 	return 0;
 }
 
-static void clear_marks(const struct tree_node *node)
-{
-	node->inode->mark = 0;
-	for (size_t i = 0; i < node->child_count; i++)
-		clear_marks(node->children[i]);
-}
-
 int tree_write_index(const struct tree *tree, struct str *text, struct err *err)
 {
 	struct index_writer w = {.text = text, .fd = -1};
 	int r;
 
-	clear_marks(tree->root);
+	tree_clear_marks(tree);
 	str_addf(text, HEAD "%zu\n", tree->count);
 	r = write_entry(&w, tree->root, err);
 	if (r == 0)
 		r = write_below(&w, tree->root, err);
-	clear_marks(tree->root);
+	tree_clear_marks(tree);
 	return r;
 }
 

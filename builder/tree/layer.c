@@ -302,16 +302,6 @@ static int replace_lost(struct layer_import *l, int split_fd, struct err *err)
 	return count ? split_replace(split_fd, lost, count, l->im.tar_fd, l->im.origin, err) : 0;
 }
 
-static int clear_mark(const struct tree_node *node, const char *path, void *context,
-		      struct err *err)
-{
-	(void)path;
-	(void)context;
-	(void)err;
-	node->inode->mark = 0;
-	return 0;
-}
-
 /* As directory.Size of Docker's overlay2 counts: symbolic links too, each inode once. */
 static int count_size(const struct tree_node *node, const char *path, void *context,
 		      struct err *err)
@@ -347,7 +337,7 @@ static int import(struct layer_import *l, const struct tree_layer_input *in, int
 	ret->entries = l->entries;
 	ret->size = 0;
 	layer_stream_digest(l->stream, &ret->diff_id);
-	tree_walk(l->im.tree, clear_mark, NULL, NULL);
+	tree_clear_marks(l->im.tree);
 	tree_walk(l->im.tree, count_size, &ret->size, NULL);
 	if (progress)
 		progress(ret->tar, context);

@@ -185,16 +185,6 @@ static void inherit(struct tree *tree, struct tree_node *node, const struct tree
 	}
 }
 
-static int clear_mark(const struct tree_node *node, const char *path, void *context,
-		      struct err *err)
-{
-	(void)path;
-	(void)context;
-	(void)err;
-	node->inode->mark = 0;
-	return 0;
-}
-
 int tree_scan_overlay(const char *dir, const struct tree *base, struct tree *tree, struct err *err)
 {
 	struct scan s = {.dir = mem_arena_strdup(tree->arena, dir), .tree = tree};
@@ -212,7 +202,7 @@ int tree_scan_overlay(const char *dir, const struct tree *base, struct tree *tre
 	}
 	if (r == 0 && base)
 		inherit(tree, tree->root, base->root);
-	tree_walk(tree, clear_mark, NULL, NULL);
+	tree_clear_marks(tree);
 	str_free(&s.manifest);
 	return r;
 }

@@ -136,6 +136,9 @@ int tree_walk(const struct tree *tree,
 			   struct err *err),
 	      void *context, struct err *err);
 
+/* Sets the mark of every inode to 0. Who uses marks clears them first. */
+void tree_clear_marks(const struct tree *tree);
+
 /* Reads the content of a regular file of at most max bytes into fresh memory (ended by NUL); the
  * caller frees it. */
 int tree_read(const struct tree_node *node, size_t max, char **ret_bytes, size_t *ret_len,

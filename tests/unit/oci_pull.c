@@ -503,19 +503,22 @@ TEST(engines_that_are_known)
 		{"containerd", "1.6.20~ds1-1+b1", true},
 		{"containerd", "1.70.0", false},
 		{"containerd", "2.0.2", false},
-		{"podman", "5.0", false},
 	};
 	CLEANUP_JSON json_t *images = json_pack("{s:[]}", "images");
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct err err = {0};
-		int r = oci_engine_check(rows[i].engine, rows[i].version, images, &err);
+		const struct oci_engine *engine = oci_engine_find(rows[i].engine);
+		int r;
 
+		CHECK(engine);
+		r = oci_engine_check(engine, rows[i].version, images, &err);
 		if (rows[i].known)
 			CHECK_OK(r, &err);
 		else
 			CHECK_ERR(r, &err, ERR_PROFILE, rows[i].engine);
 	}
+	CHECK(!oci_engine_find("podman"));
 }
 
 TEST(engines_that_take_fewer_layers)
@@ -527,11 +530,12 @@ TEST(engines_that_take_fewer_layers)
 
 	for (int i = 0; i < 125; i++)
 		json_array_append_new(layers, json_string("x"));
-	CHECK_OK(oci_engine_check("docker", "26.1.5", images, &err), &err);
+	CHECK_OK(oci_engine_check(oci_engine_find("docker"), "26.1.5", images, &err), &err);
 	json_array_append_new(layers, json_string("x"));
-	CHECK_ERR(oci_engine_check("docker", "26.1.5", images, &err), &err, ERR_PROFILE,
+	CHECK_ERR(oci_engine_check(oci_engine_find("docker"), "26.1.5", images, &err), &err,
+		  ERR_PROFILE,
 		  "container image 'example.com/deep:1' has 126 layers, docker takes 125");
-	CHECK_OK(oci_engine_check("containerd", "1.7.24", images, &err), &err);
+	CHECK_OK(oci_engine_check(oci_engine_find("containerd"), "1.7.24", images, &err), &err);
 }
 
 TEST(the_cache_lists_and_forgets_images)
