@@ -87,8 +87,9 @@ static void note_shape(struct check *c, const struct schema_row *row, const stru
 			 schema_leaf(schema_identity(row)));
 		break;
 	case SCHEMA_SETTINGS:
-		doc_note(c->report, &value->place,
-			 "expected keys and values, such as 'net.ipv4.ip_forward: 1'");
+		doc_note(c->report, &value->place, "expected keys and values, such as '%s'",
+			 row->keys == &schema_type_label_key ? "disk: ssd"
+							     : "net.ipv4.ip_forward: 1");
 		break;
 	}
 }
@@ -289,7 +290,7 @@ static void check_settings(struct check *c, const struct schema_row *row,
 	for (size_t i = 0; i < map->count; i++) {
 		struct doc_pair *pair = &map->pairs[i];
 
-		check_text(c, row, &schema_type_sysctl_key, pair->key, &pair->place);
+		check_text(c, row, row->keys, pair->key, &pair->place);
 		check_value(c, row, pair->value);
 	}
 }

@@ -18,7 +18,8 @@ static json_t *names_of_types(const struct schema_row *row)
 		return json_string("boolean");
 	if (type->store == SCHEMA_I64 || type == &schema_type_integer)
 		return json_string("integer");
-	if (type == &schema_type_sysctl || type == &schema_type_version)
+	if (type == &schema_type_sysctl || type == &schema_type_version ||
+	    type == &schema_type_label)
 		return json_pack("[s, s]", "string", "number");
 	if (type->store != SCHEMA_STRING && type->store != SCHEMA_OVERLAY &&
 	    type->store != SCHEMA_PATH && type->store != SCHEMA_NOWHERE)
@@ -79,7 +80,7 @@ static json_t *list_schema(const struct schema_row *row)
 static json_t *settings_schema(const struct schema_row *row)
 {
 	return json_pack("{s: s, s: {s: s}, s: o}", "type", "object", "propertyNames", "pattern",
-			 schema_type_sysctl_key.pattern, "additionalProperties", value_schema(row));
+			 row->keys->pattern, "additionalProperties", value_schema(row));
 }
 
 /* The default as a value of its JSON type. */

@@ -127,8 +127,12 @@ struct profile {
 		struct profile_list persist; /* paths below /etc, without it */
 	} etc;
 	struct {
-		const char *kind; /* "none" or "swarm" */
-		const char *role; /* "manager", "worker"; NULL for none */
+		const char *kind;         /* "none" or "swarm" */
+		const char *role;         /* "manager", "worker"; NULL for none */
+		const char *availability; /* "active", "pause", "drain"; NULL: not said */
+		struct profile_setting *labels;
+		size_t label_count;
+		struct profile_list node_labels;
 	} join;
 	struct {
 		struct profile_list engines; /* "docker", "containerd" */

@@ -118,6 +118,7 @@ static void check_firewall(struct profile_loader *loader, const struct doc_node 
 
 static void check_join(struct profile_loader *loader, const struct doc_node *root)
 {
+	static const char *const members[] = {"availability", "labels", "node_labels"};
 	const struct doc_node *join = doc_node_get(root, "join");
 	const struct doc_node *kind = doc_node_get(join, "kind");
 	const struct doc_node *role = doc_node_get(join, "role");
@@ -129,6 +130,16 @@ static void check_join(struct profile_loader *loader, const struct doc_node *roo
 	} else if (none && role) {
 		doc_error(&loader->report, &role->place, "'join.role' needs a cluster to join");
 		doc_note(&loader->report, place_of(kind, role), "'join.kind' is none");
+	}
+	for (size_t i = 0; none && i < ARRAY_SIZE(members); i++) {
+		const struct doc_pair *pair = doc_node_pair(join, members[i]);
+
+		/* Empty lists and maps are what a profile has that says nothing. */
+		if (!pair || (pair->value->kind != DOC_SCALAR && pair->value->count == 0))
+			continue;
+		doc_error(&loader->report, &pair->place, "'join.%s' needs a cluster to join",
+			  members[i]);
+		doc_note(&loader->report, place_of(kind, pair->value), "'join.kind' is none");
 	}
 }
 

@@ -16,6 +16,7 @@ static const char *const etc_modes[] = {"transient", "persistent", NULL};
 static const char *const engines[] = {"docker", "containerd", NULL};
 static const char *const join_kinds[] = {"none", "swarm", NULL};
 static const char *const join_roles[] = {"manager", "worker", NULL};
+static const char *const availabilities[] = {"active", "pause", "drain", NULL};
 /* Those of output/formats.c; a test compares them. */
 static const char *const formats[] = {"raw", "raw.zst", "bmap", "qcow2", "qcow2-zlib",
 				      "vhd", "vmdk",    "ova",  "gcp",   NULL};
@@ -24,6 +25,9 @@ static const char *const formats[] = {"raw", "raw.zst", "bmap", "qcow2", "qcow2-
 #define IN(element, field) .offset = offsetof(struct element, field)
 #define VALUE(id) .shape = SCHEMA_VALUE, .type = &schema_type_##id
 #define LIST(id) .shape = SCHEMA_LIST, .type = &schema_type_##id
+#define SETTINGS(id, key_id)                                                                \
+	.shape = SCHEMA_SETTINGS, .type = &schema_type_##id, .keys = &schema_type_##key_id, \
+	.size = sizeof(struct profile_setting)
 #define SECTION .shape = SCHEMA_SECTION
 #define COUNT(field) .count_offset = offsetof(struct profile, field)
 #define TABLE(element) .shape = SCHEMA_TABLE, .size = sizeof(struct element)
@@ -83,8 +87,7 @@ const struct schema_row schema_rows[] = {
 	{"files[].group", VALUE(owner), IN(profile_file, group), .fallback = "root",
 	 .help = "Its group."},
 
-	{"sysctl", .shape = SCHEMA_SETTINGS, .type = &schema_type_sysctl, AT(sysctl),
-	 COUNT(sysctl_count), .size = sizeof(struct profile_setting),
+	{"sysctl", SETTINGS(sysctl, sysctl_key), AT(sysctl), COUNT(sysctl_count),
 	 .help = "Kernel settings by name, such as net.ipv4.ip_forward: 1."},
 	{"modules", LIST(module), AT(modules), .help = "Kernel modules that are loaded at boot."},
 
@@ -169,6 +172,17 @@ const struct schema_row schema_rows[] = {
 	 .help = "Kind of the cluster."},
 	{"join.role", VALUE(choice), AT(join.role), .choices = join_roles,
 	 .help = "Role in the cluster; needed for swarm."},
+	{"join.availability", VALUE(choice), AT(join.availability), .choices = availabilities,
+	 .help = "Whether the swarm gives the node tasks: active, pause (no new ones) or drain (none); without it "
+		 "active. Counts where user-data names a cluster: a machine that is a swarm by itself is always "
+		 "active. User-data may say otherwise."},
+	{"join.labels", SETTINGS(label, label_key), AT(join.labels), COUNT(join.label_count),
+	 .help = "Engine labels, such as disk: ssd; the agent adds role and zone. Placement: "
+		 "engine.labels.disk==ssd."},
+	{"join.node_labels", LIST(label_key), AT(join.node_labels),
+	 .help = "On managers: the engine labels that are copied into node labels of all nodes "
+		 "(node.labels.KEY). Each machine chooses its own engine labels, so name only what may be "
+		 "believed."},
 
 	{"containers", SECTION,
 	 .help = "Container images that are in the image and run without a pull."},

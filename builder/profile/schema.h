@@ -66,6 +66,7 @@ struct schema_row {
 	const char *key; /* "disk.var.minimum"; keys in a table: "files[].path" */
 	enum schema_shape shape;
 	const struct schema_type *type; /* of the value, list item or setting; NULL otherwise */
+	const struct schema_type *keys; /* SETTINGS: what a key must be */
 	const char *fallback;           /* the default as YAML, or NULL for none */
 	const char *computed;           /* for documents: how fallback is computed, or NULL */
 	const char *const *choices;     /* the allowed values, ended by NULL, or NULL */
@@ -94,13 +95,13 @@ extern const struct schema_type schema_type_choice, schema_type_bool, schema_typ
 	schema_type_host, schema_type_url, schema_type_release, schema_type_component,
 	schema_type_locale, schema_type_timezone, schema_type_hash, schema_type_ssh_key,
 	schema_type_image, schema_type_image_name, schema_type_oci, schema_type_registry,
-	schema_type_mirror;
+	schema_type_mirror, schema_type_label;
 
 /* Every type, ended by NULL. */
 extern const struct schema_type *const schema_types[];
 
-/* The key that a settings map allows, as a type. */
-extern const struct schema_type schema_type_sysctl_key;
+/* What keys of settings maps, and what names them in lists, must be. */
+extern const struct schema_type schema_type_sysctl_key, schema_type_label_key;
 
 /* Compiled patterns, one per type, made when they are first used. {0} is valid. */
 struct schema_patterns {

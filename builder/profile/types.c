@@ -78,6 +78,22 @@ static bool read_argument(const struct schema_row *row, const char *text, struct
 	return true;
 }
 
+static bool read_label_key(const struct schema_row *row, const char *text, struct schema_value *ret)
+{
+	static const char *const reserved[] = {"com.docker.", "io.docker.", "org.dockerproject."};
+
+	(void)row;
+	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++) {
+		if (!str_has_prefix(text, reserved[i]))
+			continue;
+		snprintf(ret->problem, sizeof(ret->problem),
+			 "labels that begin with '%s' are the engine's own", reserved[i]);
+		snprintf(ret->note, sizeof(ret->note), "it does not start with them");
+		return false;
+	}
+	return true;
+}
+
 static bool read_choice(const struct schema_row *row, const char *text, struct schema_value *ret)
 {
 	CLEANUP(str_free) struct str all = {0};
@@ -268,6 +284,24 @@ TYPE(sysctl) = {
 	.max = 1024,
 	.read = read_line,
 };
+/* What swarm's placement constraints can name: swarmkit, manager/constraint. */
+TYPE(label_key) = {
+	.name = "label key",
+	.article = "a label key",
+	.expected =
+		"lower-case letters, digits and ._- after a letter, at least 2 and at most 63, such as "
+		"'disk'",
+	.pattern = "^[a-z][a-z0-9._-]*[a-z0-9]$",
+	.max = 63,
+	.read = read_label_key,
+};
+TYPE(label) = {
+	.name = "label",
+	.article = "a label",
+	.expected = "letters, digits and ._:/- without spaces, such as 'ssd'",
+	.pattern = "^[A-Za-z0-9]([A-Za-z0-9._:/-]*[A-Za-z0-9])?$",
+	.max = 63,
+};
 TYPE(argument) = {
 	.name = "argument",
 	.article = "a kernel argument",
@@ -364,26 +398,27 @@ TYPE(oci) = {
 };
 
 const struct schema_type *const schema_types[] = {
-	&schema_type_choice,   &schema_type_bool,
-	&schema_type_integer,  &schema_type_id,
-	&schema_type_size,     &schema_type_block,
-	&schema_type_mode,     &schema_type_ports,
-	&schema_type_name,     &schema_type_version,
-	&schema_type_line,     &schema_type_text,
-	&schema_type_word,     &schema_type_title,
-	&schema_type_parent,   &schema_type_overlay,
-	&schema_type_file,     &schema_type_disk_file,
-	&schema_type_digest,   &schema_type_image_path,
-	&schema_type_etc_path, &schema_type_package,
-	&schema_type_unit,     &schema_type_module,
-	&schema_type_sysctl,   &schema_type_sysctl_key,
-	&schema_type_argument, &schema_type_user,
-	&schema_type_owner,    &schema_type_network,
-	&schema_type_host,     &schema_type_url,
-	&schema_type_release,  &schema_type_component,
-	&schema_type_locale,   &schema_type_timezone,
-	&schema_type_hash,     &schema_type_ssh_key,
-	&schema_type_image,    &schema_type_image_name,
-	&schema_type_oci,      &schema_type_registry,
-	&schema_type_mirror,   NULL,
+	&schema_type_choice,    &schema_type_bool,
+	&schema_type_integer,   &schema_type_id,
+	&schema_type_size,      &schema_type_block,
+	&schema_type_mode,      &schema_type_ports,
+	&schema_type_name,      &schema_type_version,
+	&schema_type_line,      &schema_type_text,
+	&schema_type_word,      &schema_type_title,
+	&schema_type_parent,    &schema_type_overlay,
+	&schema_type_file,      &schema_type_disk_file,
+	&schema_type_digest,    &schema_type_image_path,
+	&schema_type_etc_path,  &schema_type_package,
+	&schema_type_unit,      &schema_type_module,
+	&schema_type_sysctl,    &schema_type_sysctl_key,
+	&schema_type_argument,  &schema_type_user,
+	&schema_type_owner,     &schema_type_network,
+	&schema_type_host,      &schema_type_url,
+	&schema_type_release,   &schema_type_component,
+	&schema_type_locale,    &schema_type_timezone,
+	&schema_type_hash,      &schema_type_ssh_key,
+	&schema_type_image,     &schema_type_image_name,
+	&schema_type_oci,       &schema_type_registry,
+	&schema_type_mirror,    &schema_type_label,
+	&schema_type_label_key, NULL,
 };

@@ -23,7 +23,7 @@ except ImportError:
 jsonschema.Draft202012Validator(json.load(open("schema.json"))).validate(yaml.safe_load(open(sys.argv[1])))
 PY
 done
-run_ok 'our profiles are valid' "$INGOT" validate "$top/profiles/swarm-manager.yaml"
+run_ok 'our profiles are valid' "$INGOT" validate "$top"/profiles/swarm-{manager,worker}.yaml
 for target in demo test check bench fuzz install clean help test-full; do
     run_ok "make $target exists" grep -q "^$target:" "$top/Makefile"
 done

@@ -89,6 +89,7 @@ TEST(defaults_fill_what_is_not_given)
 TEST(every_field_is_filled)
 {
 	struct profile *p;
+	CLEANUP_FREE char *line = NULL;
 
 	CHECK(mkdir("layer", 0755) == 0);
 	spew("key.gpg", "");
@@ -117,7 +118,8 @@ TEST(every_field_is_filled)
 		       "disk: {esp: 1GiB, root: 4096M, align: 1048576, var: {filesystem: xfs, "
 		       "minimum: 1T}}\nrootfs: {compression: gzip, block: 1M}\n"
 		       "etc: {mode: persistent, persist: [kubernetes]}\n"
-		       "join: {kind: swarm, role: worker}\n"
+		       "join: {kind: swarm, role: worker, availability: pause,\n"
+		       "  labels: {disk: ssd, rack: 12}, node_labels: [disk, zone]}\n"
 		       "tests:\n- {name: it runs, run: uptime, expect: up, timeout: 5}\n"
 		       "formats: [qcow2]\nsetuid: [/usr/bin/su]\n");
 	p = load("b.yaml");
@@ -173,6 +175,16 @@ TEST(every_field_is_filled)
 	CHECK_INT(p->rootfs.level, 9);
 	CHECK_INT(p->rootfs.block, MIB);
 	check_list(&p->etc.persist, "kubernetes");
+	CHECK_STR(p->join.availability, "pause");
+	CHECK_INT(p->join.label_count, 2);
+	CHECK_STR(p->join.labels[1].key, "rack");
+	CHECK_STR(p->join.labels[1].value, "12");
+	check_list(&p->join.node_labels, "disk zone");
+	/* The agent reads this part as it is, in image.json. */
+	line = json_line(json_object_get(p->json, "join"));
+	CHECK_STR(line, "{\"availability\":\"pause\",\"kind\":\"swarm\",\"labels\":"
+			"{\"disk\":\"ssd\",\"rack\":\"12\"},\"node_labels\":[\"disk\",\"zone\"],"
+			"\"role\":\"worker\"}");
 	CHECK_STR(p->join.role, "worker");
 	CHECK_STR(p->tests[0].expect, "up");
 	CHECK_INT(p->tests[0].timeout, 5);

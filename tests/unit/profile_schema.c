@@ -51,6 +51,8 @@ static const struct {
 	{&schema_type_image_name, "[fd00::1]:5000/app:1.4", "app@sha256:0"},
 	{&schema_type_registry, "localhost", "registry"},
 	{&schema_type_mirror, "[fd00::1]:5000", "https://mirror.example.net/"},
+	{&schema_type_label, "ssd", "a b"},
+	{&schema_type_label_key, "disk.kind", "com.docker.disk"},
 	{&schema_type_ssh_key, "ssh-rsa AAAAB3Nza+/= me@there", "AAAA"},
 };
 
