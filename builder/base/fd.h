@@ -64,6 +64,9 @@ struct outfile {
 /* Creates the temporary file with mode 0666 less umask. The folder must exist. */
 int outfile_open(struct outfile *out, const char *path, struct err *err);
 
+/* As outfile_open with mode 0600 (less umask): nobody else could ever open it, also while it is unfinished. */
+int outfile_open_private(struct outfile *out, const char *path, struct err *err);
+
 /* Syncs, renames to the final name and syncs the folder. With sync false nothing is synced: for
  * caches, whose entries are verified otherwise. On error the temporary file is gone. */
 int outfile_finish(struct outfile *out, bool sync, struct err *err);

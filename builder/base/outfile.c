@@ -37,7 +37,7 @@ static void forget(const char *temp)
 			atomic_store(&unfinished[i], NULL);
 }
 
-int outfile_open(struct outfile *out, const char *path, struct err *err)
+static int open_temp(struct outfile *out, const char *path, mode_t mode, struct err *err)
 {
 	*out = OUTFILE_NONE;
 	out->path = mem_strdup(path);
@@ -45,7 +45,7 @@ int outfile_open(struct outfile *out, const char *path, struct err *err)
 		mem_printf("%s.%ld.%u.tmp", path, (long)getpid(), atomic_fetch_add(&counter, 1));
 	if (remember(out->temp, err) < 0)
 		goto fail;
-	out->fd = open(out->temp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+	out->fd = open(out->temp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (out->fd >= 0)
 		return 0;
 	err_sys(err, errno, "cannot create '%s'", path);
@@ -55,6 +55,16 @@ fail:
 	free(out->temp);
 	*out = OUTFILE_NONE;
 	return -1;
+}
+
+int outfile_open(struct outfile *out, const char *path, struct err *err)
+{
+	return open_temp(out, path, 0666, err);
+}
+
+int outfile_open_private(struct outfile *out, const char *path, struct err *err)
+{
+	return open_temp(out, path, 0600, err);
 }
 
 /* Renames, but never over another file. */

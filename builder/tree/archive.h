@@ -59,4 +59,16 @@ int tree_read_cpio(int fd, uint64_t offset, uint64_t size, const char *origin, s
  * level (1-19; 0: not compressed), to fd at its current position. Overwrites the inodes' marks. */
 int tree_write_cpio(const struct tree *tree, int level, int fd, const char *name, struct err *err);
 
+struct tree_iso {
+	const char *label; /* of the volume: up to 16 characters of ASCII, kept as they are */
+	int64_t time;      /* of all files and of the volume: seconds since 1970 */
+};
+
+/* Writes the folders and files of the tree, whose contents must be in memory, as an ISO 9660 image with Joliet
+ * and Rock Ridge names (ECMA-119) to ret, which must be empty; it holds at most 64 MiB. Modes and owners are
+ * those of the tree. The same tree gives the same bytes. The library keeps the contents in an unnamed file of
+ * the folder for temporary ones meanwhile. */
+int tree_write_iso(const struct tree *tree, const struct tree_iso *options, struct str *ret,
+		   struct err *err);
+
 #endif
