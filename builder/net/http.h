@@ -38,6 +38,7 @@ struct http_request {
 	const char *if_none_match;     /* an ETag, or NULL */
 	const char *if_modified_since; /* a date as the server gave it, or NULL */
 	const char *ca;          /* file with certificates that are trusted besides the system's */
+	const char *ca_pem;      /* the same as PEM text, instead of ca; or NULL */
 	long timeout_ms;         /* whole request; 0 means 30000, or no limit with stall_s */
 	long connect_timeout_ms; /* 0 means 10000 */
 	long stall_s;            /* ends a try when less than 1 KiB/s came for so long; 0: never */

@@ -140,6 +140,12 @@ static CURLcode set_trust(CURL *c, const struct http_request *r)
 	 * certificates, stays. */
 	if (r->ca)
 		code |= curl_easy_setopt(c, CURLOPT_CAINFO, r->ca);
+	if (r->ca_pem) {
+		struct curl_blob blob = {(void *)(uintptr_t)r->ca_pem, strlen(r->ca_pem),
+					 CURL_BLOB_COPY};
+
+		code |= curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
+	}
 	return code;
 }
 
