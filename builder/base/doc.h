@@ -50,6 +50,7 @@ struct doc_report {
 	struct str *text;
 	size_t count;
 	bool last_dropped; /* notes of an entry that was not printed are not printed either */
+	bool secret; /* the file may hold secrets: no message of doc_parse shows text of it but keys */
 };
 
 /* Makes an empty node in the arena. */

@@ -128,6 +128,12 @@ static int check_depth(struct reader *r, size_t depth, struct doc_place place)
 	return fatal(r, place, text);
 }
 
+/* A password that starts with ! or * is taken for a tag or an alias. */
+static const char *show_value(struct reader *r, const char *text)
+{
+	return r->report->secret ? "..." : doc_show(r->arena, text);
+}
+
 static struct doc_node *read_node(struct reader *r, const yaml_event_t *event, size_t depth);
 
 static struct doc_node *read_alias(struct reader *r, const char *name, struct doc_place place,
@@ -145,7 +151,7 @@ static struct doc_node *read_alias(struct reader *r, const char *name, struct do
 	}
 	if (!r->fatal)
 		doc_error(r->report, &place, "alias '*%s' has no anchor before it",
-			  doc_show(r->arena, name));
+			  show_value(r, name));
 	r->fatal = true;
 	return NULL;
 }
@@ -303,7 +309,7 @@ static struct doc_node *read_node(struct reader *r, const yaml_event_t *event, s
 	if (count_nodes(r, 1, place) < 0)
 		return NULL;
 	if (tag && !r->documents) {
-		doc_error(r->report, &place, "tag '%s' is not supported", doc_show(r->arena, tag));
+		doc_error(r->report, &place, "tag '%s' is not supported", show_value(r, tag));
 		doc_note(r->report, &place, "text with ! in front needs quotes");
 		r->fatal = true;
 		return NULL;

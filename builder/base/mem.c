@@ -96,6 +96,13 @@ void mem_arena_free(struct mem_arena *arena)
 	free(arena);
 }
 
+void mem_arena_wipe(struct mem_arena *arena)
+{
+	for (struct arena_chunk *chunk = arena ? arena->head : NULL; chunk; chunk = chunk->next)
+		mem_wipe(chunk->data, chunk->used);
+	mem_arena_free(arena);
+}
+
 void *mem_arena_alloc(struct mem_arena *arena, size_t size)
 {
 	struct arena_chunk *chunk = arena->head;

@@ -39,6 +39,9 @@ struct mem_arena *mem_arena_new(void);
 /* Frees the arena and everything taken from it; NULL is allowed. */
 void mem_arena_free(struct mem_arena *arena);
 
+/* The same, but everything is overwritten first: for an arena that holds secrets. */
+void mem_arena_wipe(struct mem_arena *arena);
+
 /* Takes size zeroed bytes, aligned for any type; owned by the arena. */
 void *mem_arena_alloc(struct mem_arena *arena, size_t size);
 

@@ -62,24 +62,44 @@ json_t *agent_read_json(const struct agent *agent, const char *path, struct err 
 	return value;
 }
 
-int agent_write_json(const struct agent *agent, const char *path, const json_t *value, bool sync,
-		     struct err *err)
+static void free_wiped(char **text)
+{
+	if (*text)
+		mem_wipe(*text, strlen(*text));
+	free(*text);
+}
+
+static int write_json(const struct agent *agent, const char *path, const json_t *value, mode_t mode,
+		      bool sync, struct err *err)
 {
 	CLEANUP_FREE char *full = agent_path(agent, path), *folder = path_parent(full);
-	CLEANUP_FREE char *dump = json_dumps(value, AGENT_JSON);
+	CLEANUP(free_wiped) char *dump = json_dumps(value, AGENT_JSON);
 	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
 
 	if (!dump)
 		return err_set(err, ERR_OTHER, "cannot write '%s': text is not UTF-8", full);
 	if (path_make_dirs(folder, err) < 0 || outfile_open(&out, full, err) < 0)
 		return -1;
-	/* Whatever the umask of who runs it: `status` reads these as an ordinary user. */
-	if (fchmod(out.fd, 0644) < 0)
+	/* Whatever the umask of who runs it. */
+	if (fchmod(out.fd, mode) < 0)
 		return err_sys(err, errno, "cannot write '%s'", full);
 	if (fd_write(out.fd, dump, strlen(dump), full, err) < 0 ||
 	    fd_write(out.fd, "\n", 1, full, err) < 0)
 		return -1;
 	return outfile_finish(&out, sync, err);
+}
+
+int agent_write_json(const struct agent *agent, const char *path, const json_t *value, bool sync,
+		     struct err *err)
+{
+	/* `status` reads these as an ordinary user. */
+	return write_json(agent, path, value, 0644, sync, err);
+}
+
+int agent_write_json_secret(const struct agent *agent, const char *path, const json_t *value,
+			    bool sync, struct err *err)
+{
+	return write_json(agent, path, value, 0600, sync, err);
 }
 
 static const char *text_or(const json_t *object, const char *key, const char *otherwise)

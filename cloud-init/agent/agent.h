@@ -60,6 +60,10 @@ json_t *agent_read_json(const struct agent *agent, const char *path, struct err 
 int agent_write_json(const struct agent *agent, const char *path, const json_t *value, bool sync,
 		     struct err *err);
 
+/* The same with mode 0600, for what holds secrets; what was in memory for it is wiped. */
+int agent_write_json_secret(const struct agent *agent, const char *path, const json_t *value,
+			    bool sync, struct err *err);
+
 /* Seconds since the machine started (0 when the kernel does not say). */
 double agent_uptime(const struct agent *agent);
 

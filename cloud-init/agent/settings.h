@@ -29,10 +29,15 @@ extern const struct settings_row settings_rows[];
  * wrong type with what was expected). Values of secrets are never in a message. */
 void settings_check(const struct doc_node *settings, struct doc_report *report);
 
-/* The checked settings as JSON, numbers and booleans by their types. Caller decrefs. */
+/* The checked settings (NULL: none) as JSON, numbers by their types; what no row knows is left out. Caller
+ * decrefs. */
 json_t *settings_json(const struct doc_node *settings);
 
-/* Reads SETTINGS_FILE: an empty object when there is none. Caller decrefs; NULL on errors. */
+/* What is saved instead when the settings are wrong: problem is the first line of what is. Caller decrefs. */
+json_t *settings_json_wrong(const char *problem);
+
+/* Reads SETTINGS_FILE: an empty object when there is none. ERR_PROFILE when user-data's settings were wrong:
+ * a machine must not act as if it had been given none. Caller decrefs; NULL on errors. */
 json_t *settings_load(const struct agent *agent, struct err *err);
 
 /* Writes SETTINGS_FILE with mode 0600. */

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The formats of user-data, one row each, and the readers of those that need no file of their own.
+ */
+#include "agent/userdata_parts.h"
+
+#include "base/str.h"
+
+#include <string.h>
+
+/* ---- cloud-config ---------------------------------------------------------------------------- */
+
+static void read_config(struct userdata_reader *reader, const struct userdata_part *part,
+			const struct userdata_format *format)
+{
+	size_t before = reader->report.count;
+	struct doc_node *config = NULL;
+
+	(void)format;
+	if (part->len > DOC_BYTES_MAX)
+		doc_error(&reader->report, &part->place, "a cloud-config larger than %zu MiB",
+			  DOC_BYTES_MAX >> 20);
+	else
+		config = doc_parse(reader->arena, part->text, part->len, part->place,
+				   &reader->report);
+	if (reader->report.count > before)
+		userdata_lost(reader);
+	if (!config || doc_node_is_null(config))
+		return;
+	if (config->kind != DOC_MAP) {
+		doc_error(&reader->report, &config->place,
+			  "a cloud-config must be a map, this is %s", doc_node_what(config));
+		userdata_lost(reader);
+		return;
+	}
+	VEC_ADD(reader->configs, reader->config_count, reader->config_room, config);
+}
+
+/* ---- scripts --------------------------------------------------------------------------------- */
+
+static bool has_name(const struct userdata *out, const char *name)
+{
+	for (size_t i = 0; i < out->script_count; i++)
+		if (strcmp(out->scripts[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* A name that is only a name: no folder, nothing hidden, nothing that a shell or terminal would read. */
+static const char *script_name(struct userdata_reader *reader, const struct userdata_part *part)
+{
+	const char *vendor = reader->vendor ? "vendor-" : "";
+	const char *plain = mem_arena_printf(reader->arena, "%spart-%03zu", vendor,
+					     part->number ? part->number : 1);
+	char *name, *p;
+
+	if (!part->filename)
+		return plain;
+	name = mem_arena_printf(reader->arena, "%s%.64s", vendor, part->filename);
+	for (p = name; *p; p++)
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
+			    *p))
+			*p = '_';
+	if (name[0] == '.' || name[0] == '-')
+		name[0] = '_';
+	if (!*name || has_name(reader->out, name))
+		return mem_arena_printf(reader->arena, "%s-%s", plain, name);
+	return name;
+}
+
+static void add_script(struct userdata_reader *reader, const struct userdata_part *part,
+		       const char *text, size_t len, enum userdata_when when)
+{
+	struct userdata *out = reader->out;
+	const char *end = memchr(text, '\n', len);
+	size_t first = end ? (size_t)(end - text) : len;
+
+	if (len < 2 || text[0] != '#' || text[1] != '!') {
+		doc_error(&reader->report, &part->place, "a script must begin with '#!'");
+		doc_note(&reader->report, &part->place,
+			 "expected a first line such as '#!/bin/sh'");
+		return;
+	}
+	if (first && text[first - 1] == '\r') {
+		doc_error(&reader->report, &part->place,
+			  "the lines of this script end in CR LF: its program would not be found");
+		return;
+	}
+	VEC_ADD(out->scripts, out->script_count, out->script_room,
+		((struct userdata_script){
+			.when = when,
+			.name = script_name(reader, part),
+			.text = mem_arena_strndup(reader->arena, text, len),
+			.len = len,
+		}));
+}
+
+static void read_script(struct userdata_reader *reader, const struct userdata_part *part,
+			const struct userdata_format *format)
+{
+	add_script(reader, part, part->text, part->len, format->when);
+}
+
+/* "#cloud-boothook" is a line of its own before the script; with the MIME type it may be absent. */
+static void read_boothook(struct userdata_reader *reader, const struct userdata_part *part,
+			  const struct userdata_format *format)
+{
+	const char *text = part->text, *end = text + part->len;
+
+	if (part->len >= strlen(format->mark) && text[1] != '!') {
+		text = memchr(text, '\n', part->len);
+		text = text ? text : end;
+	}
+	while (text < end && strchr(" \t\r\n", *text) && *text)
+		text++;
+	add_script(reader, part, text, (size_t)(end - text), USERDATA_BOOTHOOK);
+}
+
+/* ---- what is refused ------------------------------------------------------------------------- */
+
+void userdata_refuse(struct userdata_reader *reader, const struct userdata_part *part,
+		     const struct userdata_format *format)
+{
+	doc_error(&reader->report, &part->place, "%s is not supported", format->refused);
+	userdata_lost(reader);
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+/* clang-format off: one row, one line */
+const struct userdata_format userdata_formats[] = {
+	{.mark = "#cloud-config", .type = "text/cloud-config", .read = read_config},
+	{.mark = "#cloud-boothook", .type = "text/cloud-boothook", .read = read_boothook},
+	{.mark = "#!",
+	 .type = "text/x-shellscript",
+	 .read = read_script,
+	 .when = USERDATA_PER_INSTANCE},
+	{.type = "text/x-shellscript-per-boot", .read = read_script, .when = USERDATA_PER_BOOT},
+	{.type = "text/x-shellscript-per-instance",
+	 .read = read_script,
+	 .when = USERDATA_PER_INSTANCE},
+	{.type = "text/x-shellscript-per-once", .read = read_script, .when = USERDATA_ONCE},
+	{.mark = "#cloud-config-jsonp",
+	 .type = "text/cloud-config-jsonp",
+	 .read = userdata_refuse,
+	 .refused = "a patch of a cloud-config (JSON Patch)"},
+	{.mark = "#part-handler",
+	 .type = "text/part-handler",
+	 .read = userdata_refuse,
+	 .refused = "a handler of parts (a Python program)"},
+	{.mark = "#upstart-job",
+	 .type = "text/upstart-job",
+	 .read = userdata_refuse,
+	 .refused = "an Upstart job"},
+	{.mark = "{", .read = userdata_refuse, .refused = "JSON such as that of Ignition"},
+	{0},
+};
+/* clang-format on */
