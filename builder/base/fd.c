@@ -121,18 +121,30 @@ int fd_copy(int from, uint64_t from_offset, int to, uint64_t to_offset, uint64_t
 	return 0;
 }
 
+#define READ_PIECE ((size_t)64 << 10)
+
 int fd_read_file(const char *path, size_t max, struct str *content, struct err *err)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t size = READ_PIECE; /* files of /proc do not say theirs */
 	size_t total = 0;
+	struct stat st;
 
 	if (fd < 0)
 		return err_sys(err, errno, "cannot read '%s'", path);
 	str_add(content, "");
+	/* What is known to fit is not moved while it grows: secrets would leave copies behind. */
+	if (fstat(fd, &st) == 0 && st.st_size > 0)
+		size = (uint64_t)st.st_size;
+	str_reserve(content, size < max         ? (size_t)size + 1
+			     : max < READ_PIECE ? max + 1
+						: READ_PIECE);
 	for (;;) {
-		char buffer[65536];
-		ssize_t n = read(fd, buffer, sizeof(buffer));
+		ssize_t n;
 
+		if (content->room - content->len < 2)
+			str_reserve(content, READ_PIECE);
+		n = read(fd, content->data + content->len, content->room - content->len - 1);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -140,10 +152,11 @@ int fd_read_file(const char *path, size_t max, struct str *content, struct err *
 		if (n == 0)
 			return 0;
 		total += (size_t)n;
+		content->len += (size_t)n;
+		content->data[content->len] = '\0';
 		if (total > max)
 			return err_set(err, ERR_OTHER, "cannot read '%s': larger than %zu bytes",
 				       path, max);
-		str_add_bytes(content, buffer, (size_t)n);
 	}
 }
 

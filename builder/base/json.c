@@ -37,7 +37,7 @@ json_t *json_parse(const char *text, size_t len, const char *name, struct err *e
 
 json_t *json_read_file(const char *path, size_t max, struct err *err)
 {
-	CLEANUP(str_free) struct str text = {0};
+	CLEANUP(str_wipe) struct str text = {0};
 
 	if (fd_read_file(path, max, &text, err) < 0)
 		return NULL;

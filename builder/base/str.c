@@ -97,6 +97,18 @@ void str_free(struct str *s)
 	*s = (struct str){0};
 }
 
+void str_wipe(struct str *s)
+{
+	if (s && s->data)
+		mem_wipe(s->data, s->room);
+	str_free(s);
+}
+
+void str_reserve(struct str *s, size_t len)
+{
+	grow(s, len);
+}
+
 char *str_steal(struct str *s)
 {
 	char *data;

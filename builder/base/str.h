@@ -31,6 +31,12 @@ void str_add_utf8(struct str *s, const void *bytes, size_t len);
 /* Frees the content and makes it empty again; NULL is allowed. Usable with CLEANUP(). */
 void str_free(struct str *s);
 
+/* Overwrites the content, then frees it; NULL is allowed. For secrets. Usable with CLEANUP(). */
+void str_wipe(struct str *s);
+
+/* Makes room for len more bytes and the NUL, so that adding them moves (and so copies) nothing. */
+void str_reserve(struct str *s, size_t len);
+
 /* Hands over the content (never NULL); the caller frees it. The str becomes empty. */
 char *str_steal(struct str *s);
 

@@ -78,7 +78,11 @@ static int write_json(const struct agent *agent, const char *path, const json_t 
 
 	if (!dump)
 		return err_set(err, ERR_OTHER, "cannot write '%s': text is not UTF-8", full);
-	if (path_make_dirs(folder, err) < 0 || outfile_open(&out, full, err) < 0)
+	if (path_make_dirs(folder, err) < 0)
+		return -1;
+	/* A secret is nobody's to open while it is unfinished either. */
+	if ((mode & 077 ? outfile_open(&out, full, err) : outfile_open_private(&out, full, err)) <
+	    0)
 		return -1;
 	/* Whatever the umask of who runs it. */
 	if (fchmod(out.fd, mode) < 0)

@@ -31,13 +31,17 @@ extern const struct source sources[];
 /* The row with this name, or NULL. */
 const struct source *source_find(const char *name);
 
-/* The first source that detects itself; NULL when there is none. */
+/* The source that "ds=NAME" names on the kernel's command line or in the DMI serial number (NAME "none": no source),
+ * else the first one that detects itself; NULL when there is none. Looks at files only. */
 const struct source *source_detect(const struct agent *agent);
 
-/* Detects the source and fetches from it, with retries until timeout (seconds) is over; falls back to what
- * the last boot kept (ret->cached) when the source is the same and does not answer. *ret_found is false when
- * the machine has no source, or, with local_only, one that needs the network. Sets first_boot and saves the
- * instance. Blocks. */
+/* Detects the source and fetches from it, with retries until timeout (seconds) is over; waits at most 5 s for devices
+ * that udev is not done with when there is no source yet. Falls back to what the last boot kept (ret->cached) when the
+ * same source fails, when the medium of a local source is gone, and, with local_only, for a source that needs the
+ * network; in each case only what was fetched on this same machine (by its DMI numbers), so that a copied disk does not
+ * take another machine's identity. *ret_found is false when the machine has no source, or, with local_only, one that
+ * needs the network and was never fetched. Sets first_boot, which stays true for the whole of that boot, and saves the
+ * instance. The first failure and a fallback are logged. Blocks. */
 int source_load(const struct agent *agent, bool local_only, double timeout, struct instance *ret,
 		bool *ret_found, struct err *err);
 
