@@ -19,23 +19,32 @@ struct verb {
 	const char *name;
 	int (*run)(const struct verb_options *options, struct err *err);
 	const char *help;
+	const char *argument; /* what may follow it, "[KEY]" when it need not; or NULL */
 };
 
 static const struct verb verbs[] = {
-	{"boot", verb_boot, "load the firewall and tune the kernel; before anything listens"},
-	{"containers", verb_containers, "give the engines the containers of this image"},
-	{"join", verb_join, "make this machine a member of its cluster, however long it takes"},
-	{"health", verb_health, "wait until the role is healthy; exit code 0 only if it is"},
-	{"rollback", verb_rollback, "after a failed health check: reboot if this boot is on trial"},
-	{"status", verb_status, "print what this machine is, what it waits for and why"},
+	{"boot", verb_boot, "load the firewall and tune the kernel; before anything listens", NULL},
+	{"containers", verb_containers, "give the engines the containers of this image", NULL},
+	{"join", verb_join, "make this machine a member of its cluster, however long it takes",
+	 NULL},
+	{"health", verb_health, "wait until the role is healthy; exit code 0 only if it is", NULL},
+	{"rollback", verb_rollback, "after a failed health check: reboot if this boot is on trial",
+	 NULL},
+	{"status", verb_status, "print what this machine is, what it waits for and why", NULL},
+	{"query", verb_query, "print what the metadata says about this machine", "[KEY]"},
 };
 
 static void print_help(FILE *out)
 {
 	fputs("usage: ingot-agent VERB [OPTION]...\n\n", out);
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
-	fputs("\n  --json         status as JSON\n"
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%s %s", verbs[i].name,
+			 verbs[i].argument ? verbs[i].argument : "");
+		fprintf(out, "  %-13s %s\n", name, verbs[i].help);
+	}
+	fputs("\n  --json         status, query: as JSON\n"
 	      "  --timeout=SEC  join, health: give up after SEC seconds\n"
 	      "  --load         containers: through the running engine, if that was asked for\n"
 	      "  --root=DIR     use the files below DIR instead of this machine's\n"
@@ -103,6 +112,22 @@ static int parse_options(int argc, char **argv, struct verb_options *options, st
 	return 0;
 }
 
+/* What follows the verb: nothing or one argument. */
+static int take_argument(const struct verb *verb, char **rest, struct verb_options *options,
+			 struct err *err)
+{
+	options->argument = rest[0];
+	if (rest[0] && !verb->argument)
+		err_set(err, ERR_USAGE, "more than one verb given");
+	else if (rest[0] && rest[1])
+		err_set(err, ERR_USAGE, "%s takes one argument only", verb->name);
+	else if (!rest[0] && verb->argument && *verb->argument != '[')
+		err_set(err, ERR_USAGE, "%s needs an argument: %s", verb->name, verb->argument);
+	else
+		return 0;
+	return err_hint(err, "see ingot-agent --help");
+}
+
 static int run(int argc, char **argv, const char **ret_verb, struct err *err)
 {
 	struct verb_options options = {.root = ""};
@@ -110,13 +135,14 @@ static int run(int argc, char **argv, const char **ret_verb, struct err *err)
 
 	if (r != 0)
 		return r;
-	if (optind + 1 != argc) {
-		err_set(err, ERR_USAGE,
-			optind == argc ? "no verb given" : "more than one verb given");
+	if (optind == argc) {
+		err_set(err, ERR_USAGE, "no verb given");
 		return err_hint(err, "see ingot-agent --help");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (strcmp(argv[optind], verbs[i].name) == 0) {
+			if (take_argument(&verbs[i], argv + optind + 1, &options, err) < 0)
+				return -1;
 			*ret_verb = verbs[i].name;
 			return verbs[i].run(&options, err);
 		}

@@ -13,7 +13,8 @@ struct verb_options {
 	const char *root; /* "" on a real machine */
 	unsigned timeout; /* seconds; 0: the verb's default */
 	bool json;
-	bool load; /* containers: through the engine, which runs */
+	const char *argument; /* what followed the verb, or NULL */
+	bool load;            /* containers: through the engine, which runs */
 };
 
 /* Loads the firewall, then tunes the kernel; before any listener starts. Records both below /run/ingot.
@@ -40,5 +41,9 @@ int verb_rollback(const struct verb_options *options, struct err *err);
  * they run: hands them what could not be written. An engine that fails does not keep the other one from its
  * containers. Needs root. */
 int verb_containers(const struct verb_options *options, struct err *err);
+
+/* Prints what the metadata source of this boot said (see struct instance), or with an argument the value of one key;
+ * "user-data", "vendor-data" and "network-config" need root. Blocks for no longer than it reads a file. */
+int verb_query(const struct verb_options *options, struct err *err);
 
 #endif

@@ -6,8 +6,8 @@ agent=${INGOT%/*}/ingot-agent
 [ -x "$agent" ] || bail "$agent is not built"
 
 run_ok "--help" "$agent" --help
-for verb in boot join health rollback status; do
-    like "$out" "^  $verb +[a-z]" "help names $verb"
+for verb in boot join health rollback status query; do
+    like "$out" "^  $verb +(\\[KEY\\] +)?[a-z]" "help names $verb"
 done
 run_ok "--version" "$agent" --version
 like "$out" '^ingot-agent [0-9]' "says the version"
@@ -20,6 +20,7 @@ done <<'END'
 |no verb given
 frob|unknown verb 'frob'
 status join|more than one verb given
+query id zone|query takes one argument only
 status --frob|unknown option '--frob'
 join --timeout|--timeout needs a value
 join --timeout=0|--timeout=0 is not a number from 1 to 86400
@@ -39,6 +40,35 @@ if [ -w /dev/full ]; then
     "$agent" status --root="$tmp/nothing" >/dev/full 2>"$err_file" || status=$?
     is "$status" 7 "a full disk is an error"
 fi
+
+# ---- query ---------------------------------------------------------------------------------------
+run_status 1 "query where nothing answered" "$agent" query --root="$tmp/nothing"
+like "$err" '^ingot-agent: no metadata source has answered in this boot' "says so"
+mkdir -p "$tmp/known/run/ingot" "$tmp/known/var/lib/ingot/agent"
+cat >"$tmp/known/run/ingot/instance.json" <<'END'
+{"v": 1, "source": "ec2", "id": "i-1", "zone": "z1", "tags": ["a=1", "b=2"], "first_boot": true, "cached": false}
+END
+cat >"$tmp/known/var/lib/ingot/agent/instance.json" <<END
+{"v": 1, "source": "ec2", "id": "i-1", "user_data": "$(printf 'secret\nlines' | base64)"}
+END
+run_ok "query" "$agent" query --root="$tmp/known"
+like "$out" '^source +ec2$' "says the source"
+like "$out" '^tags +b=2$' "each tag on its line"
+like "$out" '^first_boot +yes$' "whether it is the first boot"
+unlike "$out" 'secret' "nothing of user-data"
+run_ok "query KEY" "$agent" query id --root="$tmp/known"
+is "$out" "i-1" "prints the value alone"
+run_ok "query --json KEY" "$agent" query tags --json --root="$tmp/known"
+is "$(jq -c . <<<"$out")" '["a=1","b=2"]' "as JSON"
+run_ok "query --json" "$agent" query --json --root="$tmp/known"
+is "$(jq -r .zone <<<"$out")" "z1" "all of it as JSON"
+run_ok "query user-data" "$agent" query user-data --root="$tmp/known"
+is "$out" "secret
+lines" "prints it as it came"
+run_status 1 "query of a key without a value" "$agent" query region --root="$tmp/known"
+like "$err" 'the metadata of this machine has no region' "says so"
+run_status 2 "query of an unknown key" "$agent" query hostnam --root="$tmp/known"
+like "$err" "^hint: did you mean 'hostname'" "offers the right one"
 
 # ---- units ---------------------------------------------------------------------------------------
 units=$top/cloud-init/units
