@@ -122,16 +122,23 @@ static int wait_more(struct vm *vm, double until, const char *what, struct err *
 	return 0;
 }
 
+bool vm_guest_is_new(struct vm *vm)
+{
+	bool news;
+
+	free(take_lines(vm, NULL));
+	news = vm->hellos > vm->hellos_seen;
+	vm->hellos_seen = vm->hellos;
+	return news;
+}
+
 int vm_guest_wait(struct vm *vm, double seconds, struct err *err)
 {
 	double until = clock_monotonic() + seconds;
 
 	for (;;) {
-		free(take_lines(vm, NULL));
-		if (vm->hellos > vm->hellos_seen) {
-			vm->hellos_seen = vm->hellos;
+		if (vm_guest_is_new(vm))
 			return 0;
-		}
 		if (wait_more(vm, until, "the guest's test shell did not answer", err) < 0)
 			return -1;
 	}

@@ -35,7 +35,9 @@ static int add_network(const struct vm_options *options, struct strv *argv, stru
 {
 	CLEANUP(str_free) struct str net = {0};
 
-	str_addf(&net, "user,id=net%s", options->isolated ? ",restrict=on" : "");
+	/* 10.0.2.0/24, QEMU's own choice, is what Docker gives to the second network of a swarm. */
+	str_addf(&net, "user,id=net%s%s", options->link ? ",net=198.18.0.0/24" : "",
+		 options->isolated ? ",restrict=on" : "");
 	for (const char *const *f = options->forwards; f && *f; f++)
 		if (add_forward(*f, &net, err) < 0)
 			return -1;
@@ -43,7 +45,14 @@ static int add_network(const struct vm_options *options, struct strv *argv, stru
 	strv_add(argv, net.data);
 	strv_add(argv, "-device");
 	/* No option ROM: nobody boots from this network. */
-	strv_add(argv, "virtio-net-pci,netdev=net,romfile=");
+	strv_addf(argv, "virtio-net-pci,netdev=net,romfile=%s%s", options->mac ? ",mac=" : "",
+		  options->mac ? options->mac : "");
+	if (options->link) {
+		strv_add(argv, "-netdev");
+		strv_addf(argv, "socket,id=link,fd=%d", options->link->fd);
+		strv_add(argv, "-device");
+		strv_addf(argv, "virtio-net-pci,netdev=link,romfile=,mac=%s", options->link->mac);
+	}
 	return 0;
 }
 
@@ -121,6 +130,19 @@ static void add_disks(const struct vm_tools *tools, const struct vm_files *files
 	strv_add(argv, "virtio-blk-pci,drive=disk,bootindex=0");
 }
 
+static void add_seed(int seed, struct strv *argv)
+{
+	if (seed <= 0)
+		return;
+	strv_add(argv, "-add-fd");
+	strv_addf(argv, "fd=%d,set=4", seed);
+	strv_add(argv, "-blockdev");
+	strv_add(argv, "driver=raw,node-name=seed,read-only=on,file.driver=file,"
+		       "file.filename=/dev/fdset/4");
+	strv_add(argv, "-device");
+	strv_add(argv, "virtio-blk-pci,drive=seed");
+}
+
 static void add_console(const struct vm_options *options, const struct vm_files *files,
 			struct strv *argv)
 {
@@ -145,6 +167,7 @@ int vm_machine_arguments(const struct vm_tools *tools, const struct vm_options *
 
 	add_basics(tools, options, argv);
 	add_disks(tools, files, argv);
+	add_seed(options->seed, argv);
 	add_console(options, files, argv);
 	strv_add(argv, "-chardev");
 	strv_addf(argv, "socket,id=qmp,fd=%d", files->qmp);

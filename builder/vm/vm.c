@@ -14,7 +14,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,7 +40,13 @@ static int start_qemu(struct vm *vm, const struct vm_tools *tools, const struct 
 {
 	CLEANUP(strv_free) struct strv argv = {0};
 	struct vm_files files = {store->disk, store->variables, store->console_writer, qmp, shell};
-	int keep[] = {files.disk, files.variables, files.qmp, files.console, files.shell};
+	int keep[] = {files.disk,
+		      files.variables,
+		      files.qmp,
+		      files.console,
+		      files.shell,
+		      options->seed > 0 ? options->seed : -1,
+		      options->link ? options->link->fd : -1};
 	size_t count = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(keep); i++)
@@ -104,6 +112,13 @@ double vm_uptime(const struct vm *vm)
 int vm_pid(const struct vm *vm)
 {
 	return (int)vm->child.pid;
+}
+
+void vm_kill(const struct vm *vm)
+{
+	/* A pidfd, so never another process; one that has ended needs no signal. */
+	if (vm->child.pidfd >= 0)
+		pidfd_send_signal(vm->child.pidfd, SIGKILL, NULL, 0);
 }
 
 unsigned vm_resets(const struct vm *vm)

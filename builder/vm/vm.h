@@ -34,6 +34,12 @@ struct vm_image {
 	uint64_t size;      /* of the disk, bytes */
 };
 
+/* A network card on a network that others are on, too: of a hub. */
+struct vm_link {
+	int fd;          /* the machine's end; borrowed */
+	const char *mac; /* "52:54:00:..." */
+};
+
 struct vm_options {
 	struct vm_image image;
 	const char *keep;            /* folder where disk and UEFI variables stay, or NULL */
@@ -42,6 +48,9 @@ struct vm_options {
 	uint64_t disk_size;          /* bytes; 0: 8 GiB more than the image */
 	unsigned cpus;               /* 0: 2 */
 	const char *const *forwards; /* "tcp:2222:22" (host, guest), ended by NULL, or NULL */
+	const char *mac;             /* of the card that has the forwards, or NULL */
+	const struct vm_link *link;  /* a second card, or NULL */
+	int seed; /* a medium with the machine's provisioning data, open for reading; 0: none */
 	const struct vm_credential *credentials;
 	size_t credential_count;
 	const struct vm_damage *damage; /* one byte of the disk that is wrong, or NULL */
@@ -74,6 +83,10 @@ double vm_uptime(const struct vm *vm);
 /* The process id of QEMU, or 0 once it has ended. */
 int vm_pid(const struct vm *vm);
 
+/* Kills QEMU without waiting for its end, which vm_pump then tells. May be called from another thread than the
+ * one that uses vm. */
+void vm_kill(const struct vm *vm);
+
 /* How often the machine was reset from inside (reboots, the firmware's own resets included). */
 unsigned vm_resets(const struct vm *vm);
 
@@ -100,6 +113,9 @@ int vm_console_explain(const struct vm *vm, struct err *err);
 /* Waits until a test shell that was not seen before answers: after vm_start, after a reboot. ERR_TEST
  * with the last console lines when that takes longer than seconds or the machine ends. */
 int vm_guest_wait(struct vm *vm, double seconds, struct err *err);
+
+/* True when a test shell that was not seen before has said hello. Looks at what arrived, does not wait. */
+bool vm_guest_is_new(struct vm *vm);
 
 /* The kernel's boot id of the guest, as the test shell told it last; "" before. */
 const char *vm_guest_boot_id(const struct vm *vm);
