@@ -21,7 +21,7 @@
 
 /* Somebody else builds the images, or ends. */
 #define PATIENCE 600
-#define ANSWER_SECONDS 30
+#define ANSWER_SECONDS 15
 #define COMMAND_SECONDS 600
 /* The supervisor has limits of its own for each machine. */
 #define FOREVER 1e9

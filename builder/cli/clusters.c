@@ -65,6 +65,9 @@ void clusters_close(struct clusters *c)
 {
 	for (size_t i = 0; i < c->image_count; i++)
 		cli_machine_free(&c->images[i]);
+	for (size_t i = 0; c->members && i < c->file.count; i++)
+		if (c->members[i].seed > 0)
+			close(c->members[i].seed);
 	for (size_t i = 0; c->credentials && i < c->file.count; i++)
 		free((char *)c->credentials[i].value);
 	free(c->images);
@@ -130,6 +133,17 @@ static void fill_member(struct clusters *c, size_t index, const struct cli_machi
 	member->credential_count = 1;
 }
 
+static int make_seeds(struct clusters *c, struct err *err)
+{
+	char secret[CLUSTER_SECRET_SIZE];
+	int r = cluster_secret(secret, err);
+
+	for (size_t i = 0; i < c->file.count && r == 0; i++)
+		r = cluster_seed(&c->options, &c->members[i], secret, &c->members[i].seed, err);
+	mem_wipe(secret, sizeof(secret));
+	return r;
+}
+
 int clusters_prepare(const struct cli *cli, const struct cli_args *args, struct clusters *c,
 		     struct err *err)
 {
@@ -152,5 +166,7 @@ int clusters_prepare(const struct cli *cli, const struct cli_args *args, struct 
 		.members = c->members,
 		.count = c->file.count,
 	};
-	return cluster_check_memory(c->members, c->file.count, c->options.kvm, err);
+	if (cluster_check_memory(c->members, c->file.count, c->options.kvm, err) < 0)
+		return -1;
+	return make_seeds(c, err);
 }

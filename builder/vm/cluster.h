@@ -65,6 +65,16 @@ void cluster_macs(size_t index, struct cluster_member *member);
  * network. For images whose agent reads no user-data. Caller frees. */
 char *cluster_network_unit(const struct cluster_file *file, const struct cluster_member *member);
 
+#define CLUSTER_SECRET_SIZE 65 /* hex digits of 256 bits, and NUL */
+
+/* Makes the secret of a cluster; the caller wipes it. */
+int cluster_secret(char secret[CLUSTER_SECRET_SIZE], struct err *err);
+
+/* Makes the medium that tells a machine its name, its address and, when its role joins a swarm, its cluster: the
+ * managers' addresses and the secret. It exists in memory only; *ret_fd is open for reading, the caller closes it. */
+int cluster_seed(const struct cluster_options *options, const struct cluster_member *member,
+		 const char *secret, int *ret_fd, struct err *err);
+
 /* ERR_SPACE when this computer has less memory free than the machines need together. */
 int cluster_check_memory(const struct cluster_member *members, size_t count, bool kvm,
 			 struct err *err);

@@ -203,6 +203,8 @@ static void do_job(struct member *member)
 	if (vm_guest_run(member->vm, command, seconds, &result.exit, &result.output, &result.err) ==
 	    0)
 		result.err.code = 0;
+	/* It may have rebooted: who waits for the command finds that out. */
+	look(member);
 	pthread_mutex_lock(&member->lock);
 	member->job.exit = result.exit;
 	member->job.output = result.output;

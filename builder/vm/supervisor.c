@@ -53,21 +53,27 @@ static void say_error(struct client *client, const char *text)
 	say(client, json_pack("{s:s, s:s}", "event", "error", "text", text));
 }
 
-static json_t *guest_text(const char *text)
+/* Text of a guest: line by line, as a line break is a control character, too. */
+static json_t *guest_bytes(const char *text, size_t len)
 {
 	CLEANUP(str_free) struct str clean = {0};
 
 	str_add(&clean, "");
-	/* Line by line: a line break is a control character, too. */
-	while (*text) {
-		size_t len = strcspn(text, "\n");
+	for (size_t at = 0; at < len;) {
+		const char *end = memchr(text + at, '\n', len - at);
+		size_t line = end ? (size_t)(end - text) - at : len - at;
 
-		str_add_utf8(&clean, text, len);
-		if (text[len])
+		str_add_utf8(&clean, text + at, line);
+		if (end)
 			str_add(&clean, "\n");
-		text += len + (text[len] == '\n');
+		at += line + (end != NULL);
 	}
 	return json_string(clean.data);
+}
+
+static json_t *guest_text(const char *text)
+{
+	return guest_bytes(text, strlen(text));
 }
 
 static void drop(struct supervisor *s, struct client *client)
@@ -247,7 +253,7 @@ static void take_job(struct client *client)
 	client->runs = NULL;
 	if (client->fd >= 0)
 		say(client, json_pack("{s:s, s:i, s:o, s:o}", "event", "ran", "exit", job.exit,
-				      "output", guest_text(job.output.data ? job.output.data : ""),
+				      "output", guest_bytes(job.output.data ?: "", job.output.len),
 				      "error", guest_text(job.err.code ? job.err.msg : "")));
 	free(job.command);
 	str_free(&job.output);

@@ -7,7 +7,7 @@ requires jq
 run_ok 'ingot --help' "$INGOT" --help
 help=$out
 like "$help" '^Usage: ingot' 'help has a usage line'
-for verb in build lock plan validate explain schema inspect verify keygen boot test cache; do
+for verb in build lock plan validate explain schema inspect verify keygen boot test cluster cache; do
     like "$help" "^  $verb " "help lists $verb"
     run_ok "ingot $verb --help" "$INGOT" "$verb" --help
     like "$out" "^Usage: ingot $verb" "$verb has a usage line"
@@ -66,4 +66,5 @@ is "$(complete_words "$INGOT" va)" validate 'completes verbs'
 is "$(complete_words "$INGOT" build --off)" --offline 'completes options of a verb'
 is "$(complete_words "$INGOT" --color n)" never 'completes values'
 is "$(complete_words "$INGOT" images p)" pull 'completes what a verb is to do'
+is "$(complete_words "$INGOT" cluster u)" up 'and with a cluster'
 is "$(complete_words "$INGOT" convert disk --format raw,raw.)" raw,raw.zst 'completes the last of several formats'
