@@ -32,6 +32,8 @@ static const struct verb verbs[] = {
 	 NULL},
 	{"status", verb_status, "print what this machine is, what it waits for and why", NULL},
 	{"query", verb_query, "print what the metadata says about this machine", "[KEY]"},
+	{"check-user-data", verb_check_user_data, "say what is wrong in a file of user-data",
+	 "[FILE]"},
 };
 
 static void print_help(FILE *out)
@@ -42,11 +44,12 @@ static void print_help(FILE *out)
 
 		snprintf(name, sizeof(name), "%s %s", verbs[i].name,
 			 verbs[i].argument ? verbs[i].argument : "");
-		fprintf(out, "  %-13s %s\n", name, verbs[i].help);
+		fprintf(out, "  %-22s %s\n", name, verbs[i].help);
 	}
 	fputs("\n  --json         status, query: as JSON\n"
 	      "  --timeout=SEC  join, health: give up after SEC seconds\n"
 	      "  --load         containers: through the running engine, if that was asked for\n"
+	      "  --keys         check-user-data: print the table of our own keys\n"
 	      "  --root=DIR     use the files below DIR instead of this machine's\n"
 	      "  --version      print the version\n"
 	      "  --help         print this\n",
@@ -71,13 +74,10 @@ static int parse_timeout(const char *text, unsigned *ret, struct err *err)
 static int parse_options(int argc, char **argv, struct verb_options *options, struct err *err)
 {
 	static const struct option table[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"timeout", required_argument, NULL, 't'},
-		{"root", required_argument, NULL, 'r'},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{"load", no_argument, NULL, 'l'},
-		{0},
+		{"json", no_argument, NULL, 'j'},       {"timeout", required_argument, NULL, 't'},
+		{"root", required_argument, NULL, 'r'}, {"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},       {"load", no_argument, NULL, 'l'},
+		{"keys", no_argument, NULL, 'k'},       {0},
 	};
 	int c;
 
@@ -89,6 +89,9 @@ static int parse_options(int argc, char **argv, struct verb_options *options, st
 			break;
 		case 'l':
 			options->load = true;
+			break;
+		case 'k':
+			options->keys = true;
 			break;
 		case 't':
 			if (parse_timeout(optarg, &options->timeout, err) < 0)

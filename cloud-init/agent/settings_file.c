@@ -49,13 +49,6 @@ int settings_save(const struct agent *agent, const json_t *settings, struct err 
 	return agent_write_json_secret(agent, SETTINGS_FILE, settings, false, err);
 }
 
-static void wipe_text(struct str *text)
-{
-	if (text->data)
-		mem_wipe(text->data, text->room);
-	str_free(text);
-}
-
 static bool is_credential_name(const char *name)
 {
 	return *name && *name != '.' && strlen(name) <= 255 &&
@@ -80,7 +73,7 @@ static int read_credential(const struct agent *agent, const char *name, struct s
 
 char *settings_secret(const struct agent *agent, const char *value, struct err *err)
 {
-	CLEANUP(wipe_text) struct str text = {0};
+	CLEANUP(str_wipe) struct str text = {0};
 	const char *name = value + strlen(CREDENTIAL);
 
 	if (!str_has_prefix(value, CREDENTIAL))

@@ -72,7 +72,9 @@ static const struct userdata_format *find_format(const struct userdata_part *par
 {
 	const struct userdata_format *format, *by_type = NULL;
 
-	for (format = userdata_formats; format->mark || format->type; format++) {
+	for (format = userdata_formats; format->read; format++) {
+		if (format->detect && is_open_type(part->type) && format->detect(part))
+			return format;
 		if (format->mark && has_mark(part, format->mark) &&
 		    (is_open_type(part->type) || format->any_type))
 			return format;
@@ -80,6 +82,11 @@ static const struct userdata_format *find_format(const struct userdata_part *par
 			by_type = format;
 	}
 	return by_type;
+}
+
+bool userdata_is_marked(const char *text, size_t len)
+{
+	return find_format(&(struct userdata_part){.text = text, .len = len});
 }
 
 static void report_unknown(struct userdata_reader *reader, const struct userdata_part *part)
@@ -128,6 +135,12 @@ void userdata_read_part(struct userdata_reader *reader, const struct userdata_pa
 	struct userdata_part inner = *part;
 	const struct userdata_format *format;
 
+	if (part->depth > USERDATA_DEPTH_MAX) {
+		doc_error(&reader->report, &part->place, "parts are nested deeper than %u levels",
+			  USERDATA_DEPTH_MAX);
+		userdata_lost(reader);
+		return;
+	}
 	if (!userdata_decode(reader, &inner))
 		return;
 	skip_space(&inner);
@@ -152,14 +165,11 @@ void userdata_read_child(struct userdata_reader *reader, const struct userdata_p
 		.depth = parent->depth + 1,
 	};
 
-	if (reader->parts >= USERDATA_PARTS_MAX || part.depth > USERDATA_DEPTH_MAX) {
-		if (reader->parts == USERDATA_PARTS_MAX)
+	if (reader->parts == USERDATA_PARTS_MAX) {
+		if (!reader->full)
 			doc_error(&reader->report, &parent->place, "more than %zu parts",
 				  USERDATA_PARTS_MAX);
-		else if (reader->parts < USERDATA_PARTS_MAX)
-			doc_error(&reader->report, &parent->place,
-				  "parts are nested deeper than %u levels", USERDATA_DEPTH_MAX);
-		reader->parts += reader->parts == USERDATA_PARTS_MAX;
+		reader->full = true;
 		userdata_lost(reader);
 		return;
 	}
@@ -275,6 +285,6 @@ void userdata_free(struct userdata *userdata)
 {
 	mem_arena_wipe(userdata->arena);
 	free(userdata->scripts);
-	str_free(&userdata->problems);
+	str_wipe(&userdata->problems);
 	*userdata = (struct userdata){0};
 }

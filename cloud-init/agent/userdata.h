@@ -51,9 +51,12 @@ struct userdata {
 typedef int userdata_include_fn(const char *url, struct str *text, struct err *err);
 
 struct userdata_input {
+	const struct agent
+		*agent; /* keeps what #include fetched below its root; NULL: nothing is kept */
 	const struct instance *instance; /* its vendor_data is read first, its user_data over it */
 	const char *name;                /* of user-data in messages; NULL: "user-data" */
-	userdata_include_fn *include;    /* NULL: #include is then a problem */
+	userdata_include_fn
+		*include; /* NULL: what #include needs and is not kept is then a problem */
 };
 
 /* Reads all of it. What is wrong goes to problems and the rest is used. Blocks as long as include does.

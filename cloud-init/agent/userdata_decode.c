@@ -82,7 +82,7 @@ bool userdata_unbase64(struct userdata_reader *reader, const char *text, size_t 
 		       const char **ret, size_t *ret_len)
 {
 	char *plain = mem_arena_alloc(reader->arena, len + 4);
-	struct str bytes = {0};
+	CLEANUP(str_wipe) struct str bytes = {0};
 	size_t count = 0;
 	bool good;
 
@@ -92,16 +92,13 @@ bool userdata_unbase64(struct userdata_reader *reader, const char *text, size_t 
 	/* Programs differ in whether they write the padding. */
 	while (count % 4 != 0 && count % 4 != 1)
 		plain[count++] = '=';
-	/* All of the room at once: growing would leave copies behind. */
-	bytes.room = count / 4 * 3 + 4;
-	bytes.data = mem_alloc(bytes.room);
+	str_reserve(&bytes, count / 4 * 3);
 	good = base64_decode(plain, count, &bytes) == 0;
 	if (good) {
+		str_add_bytes(&bytes, "", 0);
 		*ret = mem_arena_strndup(reader->arena, bytes.data, bytes.len);
 		*ret_len = bytes.len;
 	}
-	mem_wipe(bytes.data, bytes.room);
-	str_free(&bytes);
 	return good;
 }
 

@@ -4,27 +4,35 @@
  */
 #include "agent/userdata_parts.h"
 
+#include "base/json.h"
 #include "base/str.h"
 
 #include <string.h>
 
 /* ---- cloud-config ---------------------------------------------------------------------------- */
 
+struct doc_node *userdata_parse(struct userdata_reader *reader, const struct userdata_part *part)
+{
+	size_t before = reader->report.count;
+	struct doc_node *node = NULL;
+
+	if (part->len > DOC_BYTES_MAX)
+		doc_error(&reader->report, &part->place, "YAML of more than %zu MiB",
+			  DOC_BYTES_MAX >> 20);
+	else
+		node = doc_parse(reader->arena, part->text, part->len, part->place,
+				 &reader->report);
+	if (reader->report.count > before)
+		userdata_lost(reader);
+	return node;
+}
+
 static void read_config(struct userdata_reader *reader, const struct userdata_part *part,
 			const struct userdata_format *format)
 {
-	size_t before = reader->report.count;
-	struct doc_node *config = NULL;
+	struct doc_node *config = userdata_parse(reader, part);
 
 	(void)format;
-	if (part->len > DOC_BYTES_MAX)
-		doc_error(&reader->report, &part->place, "a cloud-config larger than %zu MiB",
-			  DOC_BYTES_MAX >> 20);
-	else
-		config = doc_parse(reader->arena, part->text, part->len, part->place,
-				   &reader->report);
-	if (reader->report.count > before)
-		userdata_lost(reader);
 	if (!config || doc_node_is_null(config))
 		return;
 	if (config->kind != DOC_MAP) {
@@ -125,6 +133,35 @@ void userdata_refuse(struct userdata_reader *reader, const struct userdata_part 
 	userdata_lost(reader);
 }
 
+/* Platforms put their own data for several programs into vendor-data: what is for us is under "cloud-init". */
+static void read_vendor_json(struct userdata_reader *reader, const struct userdata_part *part,
+			     const json_t *json)
+{
+	const char *text = json_member_string(json, "cloud-init");
+
+	if (text)
+		userdata_read_child(reader, part, mem_arena_strdup(reader->arena, text),
+				    strlen(text), NULL, NULL);
+}
+
+static void read_json(struct userdata_reader *reader, const struct userdata_part *part,
+		      const struct userdata_format *format)
+{
+	struct err err = {0};
+	CLEANUP_JSON json_t *json = json_parse(part->text, part->len, "", &err);
+	struct userdata_format refused = *format;
+
+	if (json && reader->vendor && part->number == 0) {
+		read_vendor_json(reader, part, json);
+		return;
+	}
+	refused.refused = json_is_object(json) && json_object_get(json, "ignition")
+				  ? "an Ignition config"
+				  : "JSON";
+	userdata_refuse(reader, part, &refused);
+	doc_note(&reader->report, &part->place, "expected '#cloud-config' in the first line");
+}
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 /* clang-format off: one row, one line */
@@ -140,6 +177,16 @@ const struct userdata_format userdata_formats[] = {
 	 .read = read_script,
 	 .when = USERDATA_PER_INSTANCE},
 	{.type = "text/x-shellscript-per-once", .read = read_script, .when = USERDATA_ONCE},
+	{.mark = "#cloud-config-archive",
+	 .type = "text/cloud-config-archive",
+	 .read = userdata_read_archive},
+	{.mark = "#include", .type = "text/x-include-url", .read = userdata_read_include},
+	{.mark = "#include-once", .type = "text/x-include-once-url", .read = userdata_read_include},
+	{.mark = "## template: jinja",
+	 .type = "text/jinja2",
+	 .read = userdata_read_jinja,
+	 .any_type = true},
+	{.detect = userdata_is_mime, .read = userdata_read_mime},
 	{.mark = "#cloud-config-jsonp",
 	 .type = "text/cloud-config-jsonp",
 	 .read = userdata_refuse,
@@ -152,7 +199,7 @@ const struct userdata_format userdata_formats[] = {
 	 .type = "text/upstart-job",
 	 .read = userdata_refuse,
 	 .refused = "an Upstart job"},
-	{.mark = "{", .read = userdata_refuse, .refused = "JSON such as that of Ignition"},
+	{.mark = "{", .read = read_json},
 	{0},
 };
 /* clang-format on */

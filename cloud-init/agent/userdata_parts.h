@@ -29,15 +29,18 @@ struct userdata_reader {
 	struct mem_arena *arena; /* that of out */
 	struct doc_report report;
 	const char *source; /* "user-data" or "vendor-data", as shown */
-	bool vendor;
-	size_t parts, decoded;
+	bool vendor, full;  /* full: that there are too many parts is told */
+	size_t parts, decoded, includes;
 	struct doc_node **configs; /* of this source, in order */
 	size_t config_count, config_room;
 };
 
 struct userdata_format {
-	const char *mark; /* what the text begins with, in lower case; NULL: only by its type */
+	const char
+		*mark; /* what the text begins with, in lower case; NULL: by its type or detect */
 	const char *type; /* of MIME, in lower case; NULL: only by its mark */
+	bool (*detect)(
+		const struct userdata_part *part); /* or NULL; asked for text without a type */
 	void (*read)(struct userdata_reader *reader, const struct userdata_part *part,
 		     const struct userdata_format *format);
 	enum userdata_when when;
@@ -45,7 +48,7 @@ struct userdata_format {
 	bool any_type;       /* its mark counts whatever the type */
 };
 
-/* Every format, ended by a row without mark and type. A mark stands before shorter ones that it begins with. */
+/* Every format, ended by a row without read. */
 extern const struct userdata_format userdata_formats[];
 
 /* Reads one part: takes off what it is wrapped in, finds its format, reads that. */
@@ -54,6 +57,31 @@ void userdata_read_part(struct userdata_reader *reader, const struct userdata_pa
 /* Reads a part inside parent: gives it a number, a name and its place. type and filename may be NULL. */
 void userdata_read_child(struct userdata_reader *reader, const struct userdata_part *parent,
 			 const char *text, size_t len, const char *type, const char *filename);
+
+/* True when the text begins with a mark. */
+bool userdata_is_marked(const char *text, size_t len);
+
+/* Reads a part that is YAML; NULL, with an error, when it is none or too large. */
+struct doc_node *userdata_parse(struct userdata_reader *reader, const struct userdata_part *part);
+
+/* True when the text begins with headers of MIME. */
+bool userdata_is_mime(const struct userdata_part *part);
+
+/* Reads MIME: a multipart, or one part with headers. */
+void userdata_read_mime(struct userdata_reader *reader, const struct userdata_part *part,
+			const struct userdata_format *format);
+
+/* Reads what the URLs of #include give. Blocks. */
+void userdata_read_include(struct userdata_reader *reader, const struct userdata_part *part,
+			   const struct userdata_format *format);
+
+/* Reads a #cloud-config-archive. */
+void userdata_read_archive(struct userdata_reader *reader, const struct userdata_part *part,
+			   const struct userdata_format *format);
+
+/* Puts the instance's values into a template, then reads what comes out. */
+void userdata_read_jinja(struct userdata_reader *reader, const struct userdata_part *part,
+			 const struct userdata_format *format);
 
 /* Says that the format of part is not supported. */
 void userdata_refuse(struct userdata_reader *reader, const struct userdata_part *part,

@@ -15,6 +15,7 @@ struct verb_options {
 	bool json;
 	const char *argument; /* what followed the verb, or NULL */
 	bool load;            /* containers: through the engine, which runs */
+	bool keys;            /* check-user-data: print the table of settings instead */
 };
 
 /* Loads the firewall, then tunes the kernel; before any listener starts. Records both below /run/ingot.
@@ -45,5 +46,10 @@ int verb_containers(const struct verb_options *options, struct err *err);
 /* Prints what the metadata source of this boot said (see struct instance), or with an argument the value of one key;
  * "user-data", "vendor-data" and "network-config" need root. Blocks for no longer than it reads a file. */
 int verb_query(const struct verb_options *options, struct err *err);
+
+/* Says what is wrong in the file of user-data that is the argument: problems go to standard error as a compiler
+ * prints them, then ERR_PROFILE. What it includes is not fetched. With keys: prints the table of our own settings
+ * (Markdown). Needs no root, writes nothing. */
+int verb_check_user_data(const struct verb_options *options, struct err *err);
 
 #endif
