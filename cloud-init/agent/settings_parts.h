@@ -15,7 +15,7 @@ struct settings_type {
 	bool (*fits)(const char *text);
 	const char *article;  /* "a port": what a wrong value is not */
 	const char *expected; /* what would be right */
-	bool secret;          /* a value is never shown */
+	bool secret;          /* a value is never shown: it is one, or may hold one */
 	bool integer;         /* JSON has it as a number */
 	/* Of a map with values of this type: its keys. NULL when there is no such map. */
 	bool (*key_fits)(const char *text);

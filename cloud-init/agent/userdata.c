@@ -86,7 +86,8 @@ static const struct userdata_format *find_format(const struct userdata_part *par
 
 bool userdata_is_marked(const char *text, size_t len)
 {
-	return find_format(&(struct userdata_part){.text = text, .len = len});
+	/* A brace alone says little: a cloud-config may begin with one. */
+	return text[0] != '{' && find_format(&(struct userdata_part){.text = text, .len = len});
 }
 
 static void report_unknown(struct userdata_reader *reader, const struct userdata_part *part)
@@ -103,10 +104,9 @@ static void report_unknown(struct userdata_reader *reader, const struct userdata
 		return;
 	}
 	doc_error(&reader->report, &part->place, "the first line does not say what this is");
-	while (len < part->len && len < sizeof(line) - 1 && part->text[len] > ' ') {
-		line[len] = part->text[len];
-		len++;
-	}
+	for (size_t i = 0; i < part->len && part->text[i] != '\n' && len < sizeof(line) - 1; i++)
+		if (part->text[i] > ' ')
+			line[len++] = part->text[i];
 	line[len] = '\0';
 	doc_note_nearest(&reader->report, &part->place, line, first_lines, ARRAY_SIZE(first_lines),
 			 false);

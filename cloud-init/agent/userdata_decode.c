@@ -112,9 +112,14 @@ static bool is_base64(const struct userdata_part *part)
 		"Q29udGVudC", "TUlNRS", "RnJvbS", "Y29udGVudC", "bWltZS", /* headers of MIME */
 	};
 
+	char first[12] = "";
+	size_t count = 0;
+
+	for (size_t i = 0; i < part->len && count < sizeof(first) - 1; i++)
+		if (!strchr(" \t\r\n", part->text[i]) || !part->text[i])
+			first[count++] = part->text[i];
 	for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
-		if (part->len > strlen(starts[i]) &&
-		    memcmp(part->text, starts[i], strlen(starts[i])) == 0)
+		if (str_has_prefix(first, starts[i]))
 			return true;
 	return false;
 }

@@ -80,7 +80,7 @@ static void add_script(struct userdata_reader *reader, const struct userdata_par
 		       const char *text, size_t len, enum userdata_when when)
 {
 	struct userdata *out = reader->out;
-	const char *end = memchr(text, '\n', len);
+	const char *end = memchr(text, '\n', len), *name;
 	size_t first = end ? (size_t)(end - text) : len;
 
 	if (len < 2 || text[0] != '#' || text[1] != '!') {
@@ -94,10 +94,11 @@ static void add_script(struct userdata_reader *reader, const struct userdata_par
 			  "the lines of this script end in CR LF: its program would not be found");
 		return;
 	}
+	name = script_name(reader, part);
 	VEC_ADD(out->scripts, out->script_count, out->script_room,
 		((struct userdata_script){
 			.when = when,
-			.name = script_name(reader, part),
+			.name = name,
 			.text = mem_arena_strndup(reader->arena, text, len),
 			.len = len,
 		}));
