@@ -122,3 +122,25 @@ bool address_find(const struct agent *agent, char *text, char interface[16], con
 	memcpy(interface, chosen->interface, 16);
 	return inet_ntop(AF_INET, &chosen->ip, text, INET_ADDRSTRLEN) != NULL;
 }
+
+bool address_wanted(const struct agent *agent, const char *wanted, char *text, char interface[16],
+		    const char **ret_why)
+{
+	struct address list[ADDRESS_MAX];
+	const struct address *chosen;
+	struct in_addr ip;
+
+	if (!wanted || !*wanted)
+		return address_find(agent, text, interface, ret_why);
+	if (inet_pton(AF_INET, wanted, &ip) == 1) {
+		interface[0] = '\0';
+		return inet_ntop(AF_INET, &ip, text, INET_ADDRSTRLEN) != NULL;
+	}
+	chosen = address_choose(list, list_addresses(list, ADDRESS_MAX), wanted, ret_why);
+	if (!chosen) {
+		*ret_why = "an IPv4 address on the interface that is to be advertised";
+		return false;
+	}
+	memcpy(interface, chosen->interface, 16);
+	return inet_ntop(AF_INET, &chosen->ip, text, INET_ADDRSTRLEN) != NULL;
+}

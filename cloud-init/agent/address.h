@@ -29,4 +29,9 @@ const struct address *address_choose(const struct address *list, size_t count,
  * interface. Returns false with *ret_why (static) while there is no such address yet. */
 bool address_find(const struct agent *agent, char *text, char interface[16], const char **ret_why);
 
+/* The same for what the settings want (advertise): an IPv4 address is taken as it is, a name is an interface whose
+ * first address counts, NULL is address_find. text has at least INET_ADDRSTRLEN bytes. */
+bool address_wanted(const struct agent *agent, const char *wanted, char *text, char interface[16],
+		    const char **ret_why);
+
 #endif

@@ -5,6 +5,8 @@
  */
 #include "agent/engine.h"
 
+#include "agent/engine_parts.h"
+
 #include "base/mem.h"
 #include "net/http.h"
 
@@ -17,7 +19,7 @@
 #define API_WANTED 44u /* 1.44: what this file was written for */
 #define API_OLDEST 40u /* 1.40: the oldest whose swarm calls are the same */
 #define INFO_MAX ((size_t)4 << 20)
-#define ANSWER_MAX ((size_t)256 << 10)
+#define ANSWER_MAX ENGINE_ANSWER_MAX
 
 static const char *const states[] = {"inactive", "pending", "active", "error", "locked"};
 
@@ -44,7 +46,7 @@ static void wipe_answer(struct http_answer *answer)
 	http_answer_free(answer);
 }
 
-static int refuse(const struct http_answer *answer, const char *path, struct err *err)
+int engine_refuse(const struct http_answer *answer, const char *path, struct err *err)
 {
 	CLEANUP_JSON json_t *value = NULL;
 	const char *message = NULL;
@@ -61,8 +63,7 @@ static int refuse(const struct http_answer *answer, const char *path, struct err
 	return -1;
 }
 
-/* One request; *ret gets the JSON of the answer (NULL when ret is NULL: it is not looked at). */
-static int call(struct engine *engine, const char *method, const char *path, const char *body,
+int engine_call(struct engine *engine, const char *method, const char *path, const char *body,
 		long timeout_ms, size_t max, json_t **ret, struct err *err)
 {
 	static const char *const json_headers[] = {"Content-Type: application/json", NULL};
@@ -84,7 +85,7 @@ static int call(struct engine *engine, const char *method, const char *path, con
 	if (http_do(&request, &answer, err) < 0)
 		return err_wrap(err, "the engine does not answer at '%s'", engine->socket);
 	if (answer.status < 200 || answer.status > 299)
-		return refuse(&answer, path, err);
+		return engine_refuse(&answer, path, err);
 	if (!ret)
 		return 0;
 	*ret = json_parse(answer.body.data ? answer.body.data : "", answer.body.len, path, err);
@@ -111,7 +112,7 @@ int engine_connect(struct engine *engine, struct err *err)
 	if (access(engine->socket, W_OK) < 0)
 		return err_set(err, ERR_NETWORK, "the engine does not answer at '%s': %s",
 			       engine->socket, strerror(errno));
-	if (call(engine, "GET", "/version", NULL, 10000, ANSWER_MAX, &value, err) < 0)
+	if (engine_call(engine, "GET", "/version", NULL, 10000, ANSWER_MAX, &value, err) < 0)
 		return -1;
 	newest = parse_api(json_member_string(value, "ApiVersion"));
 	oldest = parse_api(json_member_string(value, "MinAPIVersion"));
@@ -130,8 +131,7 @@ int engine_connect(struct engine *engine, struct err *err)
 	return 0;
 }
 
-/* IDs of swarm are lower-case base 36; anything else does not get into files and URLs. */
-static bool copy_id(char *to, size_t size, const char *from)
+bool engine_copy_id(char *to, size_t size, const char *from)
 {
 	size_t len = from ? strlen(from) : 0;
 
@@ -169,6 +169,17 @@ static unsigned count_peers(const json_t *swarm, const struct engine_swarm *self
 	return count;
 }
 
+/* Where the swarm's managers are, as this node knows them. */
+static void copy_remotes(const json_t *swarm, struct engine_swarm *ret)
+{
+	const json_t *list = json_object_get(swarm, "RemoteManagers"), *item;
+	size_t i;
+
+	json_array_foreach(list, i, item) if (ret->remote_count < ENGINE_REMOTES)
+		agent_copy_text(ret->remotes[ret->remote_count++], sizeof(ret->remotes[0]),
+				json_member_string(item, "Addr"));
+}
+
 static int parse_state(const char *text, enum engine_state *ret, struct err *err)
 {
 	char shown[64];
@@ -193,7 +204,7 @@ int engine_swarm(struct engine *engine, struct engine_swarm *ret, struct err *er
 	const json_t *swarm, *cluster;
 
 	*ret = (struct engine_swarm){0};
-	if (call(engine, "GET", "/info", NULL, 20000, INFO_MAX, &info, err) < 0)
+	if (engine_call(engine, "GET", "/info", NULL, 20000, INFO_MAX, &info, err) < 0)
 		return -1;
 	swarm = json_object_get(info, "Swarm");
 	if (!json_is_object(swarm))
@@ -201,54 +212,19 @@ int engine_swarm(struct engine *engine, struct engine_swarm *ret, struct err *er
 	cluster = json_object_get(swarm, "Cluster");
 	if (parse_state(json_member_string(swarm, "LocalNodeState"), &ret->state, err) < 0)
 		return -1;
-	if (!copy_id(ret->node_id, sizeof(ret->node_id), json_member_string(swarm, "NodeID")) ||
-	    !copy_id(ret->cluster_id, sizeof(ret->cluster_id), json_member_string(cluster, "ID")))
+	if (!engine_copy_id(ret->node_id, sizeof(ret->node_id),
+			    json_member_string(swarm, "NodeID")) ||
+	    !engine_copy_id(ret->cluster_id, sizeof(ret->cluster_id),
+			    json_member_string(cluster, "ID")))
 		return err_set(err, ERR_OTHER, "the engine's /info has an ID that is none");
+	agent_copy_text(ret->engine_id, sizeof(ret->engine_id), json_member_string(info, "ID"));
 	ret->control = json_is_true(json_object_get(swarm, "ControlAvailable"));
 	agent_copy_text(ret->address, sizeof(ret->address), json_member_string(swarm, "NodeAddr"));
 	agent_copy_text(ret->error, sizeof(ret->error), json_member_string(swarm, "Error"));
 	ret->nodes = count_of(swarm, "Nodes");
 	ret->managers = count_of(swarm, "Managers");
 	ret->peers = count_peers(swarm, ret);
-	return 0;
-}
-
-int engine_init(struct engine *engine, const char *advertise, struct err *err)
-{
-	CLEANUP_JSON json_t *body = json_object();
-	CLEANUP_FREE char *text = NULL;
-
-	json_object_set_new(body, "ListenAddr", json_string("0.0.0.0:2377"));
-	json_object_set_new(body, "AdvertiseAddr", json_sprintf("%s:2377", advertise));
-	json_object_set_new(body, "Spec", json_object());
-	text = json_line(body);
-	return call(engine, "POST", "/swarm/init", text, 60000, ANSWER_MAX, NULL, err);
-}
-
-int engine_leave(struct engine *engine, struct err *err)
-{
-	return call(engine, "POST", "/swarm/leave?force=1", "", 60000, ANSWER_MAX, NULL, err);
-}
-
-int engine_node(struct engine *engine, const char *node_id, struct engine_node *ret,
-		struct err *err)
-{
-	CLEANUP_FREE char *path = mem_printf("/nodes/%s", node_id);
-	CLEANUP_JSON json_t *node = NULL;
-	const json_t *manager;
-	const char *reach;
-
-	*ret = (struct engine_node){0};
-	if (call(engine, "GET", path, NULL, 10000, ANSWER_MAX, &node, err) < 0)
-		return -1;
-	manager = json_object_get(node, "ManagerStatus");
-	reach = json_member_string(manager, "Reachability");
-	agent_copy_text(ret->state, sizeof(ret->state),
-			json_member_string(json_object_get(node, "Status"), "State"));
-	agent_copy_text(ret->availability, sizeof(ret->availability),
-			json_member_string(json_object_get(node, "Spec"), "Availability"));
-	ret->leader = json_is_true(json_object_get(manager, "Leader"));
-	ret->reachable = reach && strcmp(reach, "reachable") == 0;
+	copy_remotes(swarm, ret);
 	return 0;
 }
 
@@ -272,7 +248,7 @@ static int ask_image(struct engine *engine, const char *method, const char *name
 	if (answer->status == 404 || answer->status == 409 ||
 	    (answer->status >= 200 && answer->status <= 299))
 		return 0;
-	return refuse(answer, path, err);
+	return engine_refuse(answer, path, err);
 }
 
 int engine_image(struct engine *engine, const char *name, char ret_id[65], struct err *err)
@@ -327,5 +303,5 @@ int engine_image_load(struct engine *engine,
 
 	if (http_do(&request, &answer, err) < 0)
 		return err_wrap(err, "the engine takes no images");
-	return answer.status == 200 ? 0 : refuse(&answer, "/images/load", err);
+	return answer.status == 200 ? 0 : engine_refuse(&answer, "/images/load", err);
 }

@@ -56,7 +56,8 @@ static bool is_ours(const struct agent *agent, const char *unit)
 static bool may_run(const char *unit)
 {
 	static const char *const waiting[] = {"ingot-health.service", "ingot-join.service",
-					      "boot-complete.target", "systemd-bless-boot.service"};
+					      "ingot-serve.service", "boot-complete.target",
+					      "systemd-bless-boot.service"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++)
 		if (strcmp(unit, waiting[i]) == 0)

@@ -5,11 +5,13 @@
  */
 #include "agent/join.h"
 
+#include "agent/swarm.h"
 #include "agent/verbs.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -56,7 +58,7 @@ static bool tell(struct join *join, bool remote, const char *text)
 		return false;
 	agent_copy_text(join->waits_for, sizeof(join->waits_for), text);
 	report_status(&join->report, "%s", text);
-	if (record_save_live(join->agent, &join->record, text, remote, &err) < 0)
+	if (join->seams->live(join, text, remote, &err) < 0)
 		report_log(&join->report, LOG_WARNING, record_step_name(join->record.step), &err,
 			   "cannot note what is waited for");
 	return true;
@@ -75,22 +77,52 @@ void join_wait(struct join *join, bool remote, const char *fmt, ...)
 			   text);
 }
 
-/* A number from 0 to below 1 that differs between machines that start together. */
-static double chance(void)
+int join_intend(struct join *join, enum record_step step, struct err *err)
+{
+	join->record.step = step;
+	if (join->seams->save(join, err) < 0)
+		return -1;
+	report_log(&join->report, LOG_INFO, record_step_name(step), NULL, "step %s",
+		   record_step_name(step));
+	return 0;
+}
+
+static double real_now(struct join *join)
+{
+	(void)join;
+	return clock_monotonic();
+}
+
+/* It differs between machines that start together. */
+static double real_chance(struct join *join)
 {
 	uint32_t bits;
 
+	(void)join;
 	if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) != (ssize_t)sizeof(bits))
 		bits = (uint32_t)(clock_monotonic() * 1e9);
 	return bits / 4294967296.0;
 }
 
-static void pause_for(double seconds)
+static void real_pause(struct join *join, double seconds)
 {
 	struct timespec t = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
 
+	(void)join;
 	nanosleep(&t, NULL);
 }
+
+static int real_save(struct join *join, struct err *err)
+{
+	return record_save(join->agent, &join->record, err);
+}
+
+static int real_live(struct join *join, const char *waits_for, bool remote, struct err *err)
+{
+	return record_save_live(join->agent, &join->record, waits_for, remote, err);
+}
+
+const struct join_seams join_world = {real_now, real_chance, real_pause, real_save, real_live};
 
 /* What went wrong last, when that was said, and how long the last pause was. */
 struct trouble {
@@ -100,7 +132,7 @@ struct trouble {
 
 static void handle_error(struct join *join, struct trouble *trouble, const struct err *err)
 {
-	double now = clock_monotonic(), most = trouble->pause * 3;
+	double now = join->seams->now(join), most = trouble->pause * 3;
 	bool news;
 
 	record_note_error(&join->record, err);
@@ -115,7 +147,7 @@ static void handle_error(struct join *join, struct trouble *trouble, const struc
 	/* Decorrelated jitter: from the first pause to three times the last one. */
 	if (most < BACKOFF_FIRST)
 		most = BACKOFF_FIRST;
-	trouble->pause = BACKOFF_FIRST + chance() * (most - BACKOFF_FIRST);
+	trouble->pause = BACKOFF_FIRST + join->seams->chance(join) * (most - BACKOFF_FIRST);
 	if (trouble->pause > BACKOFF_MOST)
 		trouble->pause = BACKOFF_MOST;
 }
@@ -128,20 +160,20 @@ static int finish(struct join *join, struct err *err)
 	else
 		report_status(&join->report, "nothing to join");
 	report_ready();
-	if (record_save_live(join->agent, &join->record, NULL, false, err) < 0)
-		return -1;
-	return agent_mark(join->agent, "joined", err);
+	return join->seams->live(join, NULL, false, err);
 }
 
 /* polled: the last pause, when polls follow each other; 0 else. */
-static double next_pause(enum join_next next, double polled)
+static double next_pause(struct join *join, enum join_next next, double polled)
 {
 	switch (next) {
 	case JOIN_POLL:
 		polled *= 1.2;
 		return polled < POLL_FIRST ? POLL_FIRST : polled > POLL_MOST ? POLL_MOST : polled;
 	case JOIN_IDLE:
-		return IDLE_SECONDS + chance();
+		return IDLE_SECONDS + join->seams->chance(join);
+	case JOIN_LOOK:
+		return join->look_pause;
 	case JOIN_AGAIN:
 	case JOIN_DONE:
 		break;
@@ -149,41 +181,65 @@ static double next_pause(enum join_next next, double polled)
 	return 0;
 }
 
-int join_run(const struct agent *agent, unsigned timeout, struct err *err)
+int join_loop(struct join *join, unsigned timeout, struct err *err)
 {
-	struct join join = {.agent = agent, .report = {.kind = agent->kind, .role = agent->role}};
-	const struct joiner *joiner = join_find(agent->kind);
-	double deadline = clock_monotonic() + timeout;
+	const struct joiner *joiner = join_find(join->agent->kind);
+	double deadline = join->seams->now(join) + timeout;
 	struct trouble trouble = {.pause = 0};
 	double pause = 0;
 
-	if (!joiner)
-		return err_set(err, ERR_USAGE, "this agent cannot join a '%s'", agent->kind);
-	record_clean(agent);
-	if (record_load(agent, &join.record, err) < 0)
-		return -1;
 	for (;;) {
 		enum join_next next = JOIN_POLL;
 		struct err cause = {0};
 
-		if (joiner->step(&join, &next, &cause) < 0) {
-			handle_error(&join, &trouble, &cause);
+		if (joiner->step(join, &next, &cause) < 0) {
+			if (cause.code == ERR_INTERRUPTED) {
+				*err = cause;
+				return -1;
+			}
+			handle_error(join, &trouble, &cause);
 			pause = trouble.pause;
 		} else if (next == JOIN_DONE) {
-			return finish(&join, err);
+			return finish(join, err);
 		} else {
 			trouble = (struct trouble){.pause = 0};
-			pause = next_pause(next, pause);
+			pause = next_pause(join, next, pause);
 		}
-		if (timeout && clock_monotonic() + pause > deadline) {
+		if (timeout && join->seams->now(join) + pause > deadline) {
 			if (cause.code)
 				*err = cause;
 			else
-				err_set(err, ERR_OTHER, "not joined: %s", join.waits_for);
+				err_set(err, ERR_OTHER, "not joined: %s", join->waits_for);
 			return err_wrap(err, "gave up after %u s", timeout);
 		}
-		pause_for(pause);
+		join->seams->pause(join, pause);
 	}
+}
+
+void join_close(struct join *join)
+{
+	rendezvous_close(&join->rendezvous);
+	json_decref(join->settings);
+	join->settings = NULL;
+}
+
+int join_run(const struct agent *agent, bool initialise, unsigned timeout, struct err *err)
+{
+	CLEANUP(join_close)
+	struct join join = {
+		.agent = agent,
+		.seams = &join_world,
+		.swarm = &swarm_world,
+		.report = {.kind = agent->kind, .role = agent->role},
+		.initialise = initialise,
+	};
+
+	if (!join_find(agent->kind))
+		return err_set(err, ERR_USAGE, "this agent cannot join a '%s'", agent->kind);
+	record_clean(agent);
+	if (record_load(agent, &join.record, err) < 0 || join_loop(&join, timeout, err) < 0)
+		return -1;
+	return agent_mark(agent, "joined", err);
 }
 
 int verb_join(const struct verb_options *options, struct err *err)
@@ -192,5 +248,6 @@ int verb_join(const struct verb_options *options, struct err *err)
 
 	if (agent_open(&agent, options->root, err) < 0)
 		return -1;
-	return join_run(&agent, options->timeout, err);
+	signal(SIGPIPE, SIG_IGN); /* TLS writes without MSG_NOSIGNAL */
+	return join_run(&agent, options->initialise, options->timeout, err);
 }

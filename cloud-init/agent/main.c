@@ -27,6 +27,8 @@ static const struct verb verbs[] = {
 	{"containers", verb_containers, "give the engines the containers of this image", NULL},
 	{"join", verb_join, "make this machine a member of its cluster, however long it takes",
 	 NULL},
+	{"serve", verb_serve, "on managers: tell new machines how to join, as long as it runs",
+	 NULL},
 	{"health", verb_health, "wait until the role is healthy; exit code 0 only if it is", NULL},
 	{"rollback", verb_rollback, "after a failed health check: reboot if this boot is on trial",
 	 NULL},
@@ -48,6 +50,7 @@ static void print_help(FILE *out)
 	}
 	fputs("\n  --json         status, query: as JSON\n"
 	      "  --timeout=SEC  join, health: give up after SEC seconds\n"
+	      "  --initialise   join: make the swarm here, for the first seed is lost\n"
 	      "  --load         containers: through the running engine, if that was asked for\n"
 	      "  --keys         check-user-data: print the table of our own keys\n"
 	      "  --root=DIR     use the files below DIR instead of this machine's\n"
@@ -74,10 +77,15 @@ static int parse_timeout(const char *text, unsigned *ret, struct err *err)
 static int parse_options(int argc, char **argv, struct verb_options *options, struct err *err)
 {
 	static const struct option table[] = {
-		{"json", no_argument, NULL, 'j'},       {"timeout", required_argument, NULL, 't'},
-		{"root", required_argument, NULL, 'r'}, {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},       {"load", no_argument, NULL, 'l'},
-		{"keys", no_argument, NULL, 'k'},       {0},
+		{"json", no_argument, NULL, 'j'},
+		{"timeout", required_argument, NULL, 't'},
+		{"root", required_argument, NULL, 'r'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{"load", no_argument, NULL, 'l'},
+		{"keys", no_argument, NULL, 'k'},
+		{"initialise", no_argument, NULL, 'i'},
+		{0},
 	};
 	int c;
 
@@ -86,6 +94,9 @@ static int parse_options(int argc, char **argv, struct verb_options *options, st
 		switch (c) {
 		case 'j':
 			options->json = true;
+			break;
+		case 'i':
+			options->initialise = true;
 			break;
 		case 'l':
 			options->load = true;

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const steps[] = {"NEW", "INIT", "LEAVE", "JOINED"};
+static const char *const steps[] = {"NEW", "INIT", "LEAVE", "JOINED", "CLAIM", "JOIN"};
 
 const char *record_step_name(enum record_step step)
 {
@@ -52,16 +52,21 @@ static bool parse(const json_t *value, struct record *ret)
 {
 	const char *step = json_member_string(value, "step");
 	json_int_t tries = json_integer_value(json_object_get(value, "tries"));
+	json_int_t epoch = json_integer_value(json_object_get(value, "epoch"));
 	size_t i = 0;
 
 	while (step && i < ARRAY_SIZE(steps) && strcmp(step, steps[i]) != 0)
 		i++;
-	if (!step || i == ARRAY_SIZE(steps) || tries < 0 || tries > 1000000000)
+	if (!step || i == ARRAY_SIZE(steps) || tries < 0 || tries > 1000000000 || epoch < 0)
 		return false;
 	ret->step = (enum record_step)i;
 	ret->tries = (unsigned)tries;
+	ret->epoch = (uint64_t)epoch;
 	return get_text(value, "cluster_id", ret->cluster_id, sizeof(ret->cluster_id)) &&
 	       get_text(value, "node_id", ret->node_id, sizeof(ret->node_id)) &&
+	       get_text(value, "joining", ret->joining, sizeof(ret->joining)) &&
+	       get_text(value, "unique", ret->unique, sizeof(ret->unique)) &&
+	       get_text(value, "instance", ret->instance, sizeof(ret->instance)) &&
 	       get_text(value, "address", ret->address, sizeof(ret->address)) &&
 	       get_text(value, "error", ret->error, sizeof(ret->error)) &&
 	       get_text(value, "error_time", ret->error_time, sizeof(ret->error_time));
@@ -85,6 +90,12 @@ int record_load(const struct agent *agent, struct record *ret, struct err *err)
 	return 0;
 }
 
+static void put(json_t *value, const char *key, const char *text)
+{
+	if (*text)
+		json_object_set_new(value, key, json_string(text));
+}
+
 static json_t *describe(const struct record *record)
 {
 	json_t *value = json_object();
@@ -92,12 +103,14 @@ static json_t *describe(const struct record *record)
 	json_object_set_new(value, "v", json_integer(1));
 	json_object_set_new(value, "step", json_string(steps[record->step]));
 	json_object_set_new(value, "tries", json_integer(record->tries));
-	if (*record->cluster_id)
-		json_object_set_new(value, "cluster_id", json_string(record->cluster_id));
-	if (*record->node_id)
-		json_object_set_new(value, "node_id", json_string(record->node_id));
-	if (*record->address)
-		json_object_set_new(value, "address", json_string(record->address));
+	put(value, "cluster_id", record->cluster_id);
+	put(value, "node_id", record->node_id);
+	put(value, "joining", record->joining);
+	put(value, "unique", record->unique);
+	put(value, "instance", record->instance);
+	put(value, "address", record->address);
+	if (record->epoch)
+		json_object_set_new(value, "epoch", json_integer((json_int_t)record->epoch));
 	if (*record->error) {
 		json_object_set_new(value, "error", json_string(record->error));
 		json_object_set_new(value, "error_time", json_string(record->error_time));

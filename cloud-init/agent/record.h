@@ -8,6 +8,8 @@
 
 #include "agent/agent.h"
 
+#include <stdint.h>
+
 #define RECORD_FILE AGENT_STATE "/join.json"
 #define RECORD_LIVE AGENT_RUN "/join.json"
 
@@ -16,14 +18,20 @@ enum record_step {
 	RECORD_INIT,   /* we asked the engine to initialise, or were about to */
 	RECORD_LEAVE,  /* our own unfinished initialisation is being dropped */
 	RECORD_JOINED, /* this machine is a member of cluster_id */
+	RECORD_CLAIM,  /* we ask for the right to initialise, or have it */
+	RECORD_JOIN,   /* we asked the engine to join, or were about to */
 };
 
 struct record {
 	enum record_step step;
 	unsigned tries; /* initialisations that were begun */
 	char cluster_id[65], node_id[65];
-	char address[64]; /* that others use */
-	char error[512];  /* the last one, kept after it is over */
+	char joining[65];  /* JOIN: the swarm that is joined, when the rendezvous says which */
+	uint64_t epoch;    /* of our claim, or of the swarm; 0: none */
+	char unique[17];   /* made once: tells apart machines that were given one instance-id */
+	char instance[64]; /* instance-id for which this record was made */
+	char address[64];  /* that others use */
+	char error[512];   /* the last one, kept after it is over */
 	char error_time[24];
 };
 

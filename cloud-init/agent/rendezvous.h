@@ -27,11 +27,15 @@ struct rendezvous_view {
 	enum rendezvous_state state;
 	uint64_t epoch;                         /* grows with each claim */
 	char owner[65];                         /* BUSY: who initialises */
-	char cluster_id[65];                    /* READY */
+	char cluster_id[65];                    /* READY; "" when the backend cannot know it */
 	struct strv addresses;                  /* READY: managers, "10.0.0.5:2377" */
 	char token[RENDEZVOUS_TOKEN_MAX];       /* READY: of the role that was asked for */
 	char other_token[RENDEZVOUS_TOKEN_MAX]; /* publish only: of the other role */
-	char why[256];
+	unsigned nodes;                         /* of the swarm; 0: not known */
+	char why[512];                          /* WAIT, BUSY: in words */
+	char notice[200]; /* what the owner of this machine should know, or "" */
+	/* seeds: this machine's swarm, of this cluster_id, must give way to that one; only when it is lonely. */
+	bool gives_way;
 };
 
 /* Wipes and frees; usable with CLEANUP() on a zeroed value. */
@@ -41,8 +45,15 @@ struct rendezvous {
 	const struct agent *agent;
 	const json_t *cluster; /* settings "cluster"; borrowed */
 	const char *role;      /* "manager" or "worker" */
-	const char *self;      /* instance-id of this machine */
-	const char *address;   /* of this machine, which others use; "" when it is not known yet */
+	const char
+		*self; /* who this machine is: unique, also among machines with one instance-id */
+	const char *address; /* of this machine, which others use; "" when it is not known yet */
+	/* For backends whose managers hear who asks; may be "" or NULL. */
+	const char *hostname, *node_id, *engine_id, *engine_version;
+	const char *cluster_id; /* of the swarm that this machine is in, or "" or NULL */
+	bool lonely;            /* that swarm has one node and no services */
+	uint64_t epoch;         /* of this machine's own claim or swarm, 0: none */
+	bool initialise;        /* somebody said `join --initialise` here */
 	const struct rendezvous_kind *kind;
 	void *state; /* of the backend */
 };
@@ -55,8 +66,9 @@ struct rendezvous_kind {
 	/* What is known now. ERR_NETWORK when nobody answers. Blocks at most 3 s. */
 	int (*look)(struct rendezvous *r, struct rendezvous_view *ret, struct err *err);
 	/* Tries to get the right to initialise; *ret_won only when this machine has it. May be won again
-	 * by the machine that holds it (after a reboot). Blocks at most 3 s. */
-	int (*claim)(struct rendezvous *r, bool *ret_won, struct err *err);
+	 * by the machine that holds it (after a reboot). *ret_epoch is that of the claim. Blocks at most 3 s.
+	 * NULL: nobody initialises. */
+	int (*claim)(struct rendezvous *r, bool *ret_won, uint64_t *ret_epoch, struct err *err);
 	/* Keeps the claim; *ret_held is false when it was lost. NULL: it needs no keeping. */
 	int (*renew)(struct rendezvous *r, bool *ret_held, struct err *err);
 	/* Tells the others that the swarm is ready, fenced: *ret_held is false, and nothing changed, when
@@ -66,7 +78,7 @@ struct rendezvous_kind {
 		       struct err *err);
 };
 
-/* Ended by a row with a NULL name. */
+/* Ended by NULL. */
 extern const struct rendezvous_kind *const rendezvous_kinds[];
 
 /* Opens the backend that cluster.rendezvous names ("seeds" when absent). Close with rendezvous_close. */
@@ -74,5 +86,12 @@ int rendezvous_open(struct rendezvous *r, struct err *err);
 
 /* Closes it, wiping secrets; usable with CLEANUP() on a zeroed value. */
 void rendezvous_close(struct rendezvous *r);
+
+/* True for a well-formed join token of Swarm (version 1 or 2; swarmkit ca/config.go). */
+bool rendezvous_is_token(const char *text);
+
+/* Puts ":port" behind a host that has no port into to; IPv6 addresses need brackets for a port. False when it does
+ * not fit or is no host. */
+bool rendezvous_with_port(const char *host, unsigned port, char *to, size_t size);
 
 #endif

@@ -16,6 +16,7 @@ struct verb_options {
 	const char *argument; /* what followed the verb, or NULL */
 	bool load;            /* containers: through the engine, which runs */
 	bool keys;            /* check-user-data: print the table of settings instead */
+	bool initialise;      /* join: this seed may make the swarm in place of the first one */
 };
 
 /* Loads the firewall, then tunes the kernel; before any listener starts. Records both below /run/ingot.
@@ -25,6 +26,11 @@ int verb_boot(const struct verb_options *options, struct err *err);
 /* Makes the machine a member of its cluster; returns when it is one. Blocks for ever while it cannot
  * (with a timeout: that long, then the last error). Needs root (the engine's socket). */
 int verb_join(const struct verb_options *options, struct err *err);
+
+/* Serves the cluster as long as it runs, on managers whose settings name one: answers machines that want to join,
+ * copies engine labels into node labels, removes dead managers that were replaced, publishes what changed. Ends at
+ * once (0) on any other machine. Needs root. */
+int verb_serve(const struct verb_options *options, struct err *err);
 
 /* Waits until the role is healthy on this machine. Fails (ERR_TEST) when it is not by the timeout
  * (default 300 s) or is broken for good. A remote that is down is not this machine's failure. */

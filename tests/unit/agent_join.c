@@ -18,7 +18,7 @@ static int join_as(unsigned int timeout, struct err *err)
 
 	if (agent_open(&agent, FAKE_ROOT, err) < 0)
 		return -1;
-	return join_run(&agent, timeout, err);
+	return join_run(&agent, false, timeout, err);
 }
 
 /* Joins in a child; returns its wait status. */
