@@ -225,10 +225,9 @@ run_ok 'status' "$INGOT" cluster status a.yaml
 is "$out" down 'it is down'
 
 for signal in INT TERM KILL; do
-    rm -f "$consoles/../"*/m.console
     FAKE_GUEST=never-healthy "$INGOT" cluster up --kvm off a.yaml >/dev/null 2>up.log &
     up=$!
-    joined() { grep -q '^m: joined' up.log; }
+    joined() { grep -qs "^m: joined" up.log; }
     wait_for 60 joined || not_ok 'it starts' "$(cat up.log)"
     kill -"$signal" "$up"
     wait "$up" 2>/dev/null || true
@@ -258,3 +257,11 @@ down=$!
 if wait "$down"; then ok 'a supervisor that hangs is ended'; else not_ok 'a supervisor that hangs is ended' "$(cat down.log)"; fi
 like "$(cat down.log)" 'warning: the cluster does not answer: killing it' 'and that is told'
 all_gone 'nothing is left of it'
+
+# ---- our examples -------------------------------------------------------------------------------------------
+# They are read, and fail at the first image: nothing can be built from an empty cache.
+for file in "$top"/profiles/clusters/*.yaml; do
+    run "$INGOT" cluster up --offline --kvm off -o out "$file"
+    unlike "$err" "^.*/clusters/.*: (error|note): " "${file##*/} is right"
+    isnt "$status" 3 '  and its profiles are found'
+done
