@@ -38,7 +38,7 @@ struct member {
 
 	pthread_mutex_t lock; /* for what follows */
 	bool stop;
-	int pid;
+	int pid; /* 0: it has ended, and the thread has, too */
 	struct member_report report;
 	struct member_job job;
 };
@@ -214,17 +214,13 @@ static void do_job(struct member *member)
 	wake(member);
 }
 
-/* Nobody can run a command in a machine that has ended. */
-static void refuse_jobs(struct member *member)
+/* Nobody can run a command in a machine that has ended. With the lock held. */
+static void refuse_job(struct member *member)
 {
-	pthread_mutex_lock(&member->lock);
-	member->pid = 0;
-	if (member->job.command && !member->job.done) {
-		err_set(&member->job.err, ERR_TEST, "the machine has ended");
-		member->job.done = true;
-	}
-	pthread_mutex_unlock(&member->lock);
-	wake(member);
+	if (!member->job.command || member->job.done)
+		return;
+	err_set(&member->job.err, ERR_TEST, "the machine has ended");
+	member->job.done = true;
 }
 
 static bool is_stopped(struct member *member)
@@ -274,10 +270,11 @@ static void *run(void *context)
 
 	while (!is_stopped(member) && step(member))
 		;
-	while (!is_stopped(member)) {
-		refuse_jobs(member);
-		usleep(200000);
-	}
+	pthread_mutex_lock(&member->lock);
+	member->pid = 0;
+	refuse_job(member);
+	pthread_mutex_unlock(&member->lock);
+	wake(member);
 	return NULL;
 }
 
