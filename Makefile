@@ -77,6 +77,7 @@ AGENT_SRC := $(wildcard cloud-init/agent/*.c)
 AGENT_LIB_SRC := $(filter-out cloud-init/agent/main.c,$(AGENT_SRC)) $(SHARED_SRC)
 INITRD_SRC := $(wildcard firmware/initrd-helper/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
+HELPER_SRC := $(wildcard tests/helper/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 ALL_SRC := $(wildcard builder/main.c) $(BUILDER_SRC) $(AGENT_SRC) $(INITRD_SRC)
 HEADERS := $(wildcard builder/*.h builder/*/*.h cloud-init/agent/*.h firmware/initrd-helper/*.h)
@@ -85,6 +86,7 @@ PROGRAMS := $(if $(wildcard builder/main.c),$(BIN)/ingot) \
 	$(if $(wildcard cloud-init/agent/main.c),$(BIN)/ingot-agent) \
 	$(if $(INITRD_SRC),$(BIN)/ingot-initrd)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%.t,$(UNIT_SRC))
+HELPERS := $(patsubst tests/helper/%.c,$(O)/helper/%,$(HELPER_SRC))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(O)/fuzz/%,$(FUZZ_SRC))
 
 # ---- programs --------------------------------------------------------------------------------
@@ -180,7 +182,13 @@ $(O)/fuzz/%: $(O)/obj/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(O)/libbuilder.a
 	@mkdir -p $(@D)
 	$(Q)$(link_test) $(FUZZ_LINK) $(BUILDER_LIBS) -lm -pthread
 
-unit-tests: $(UNIT_TESTS) $(FUZZERS)
+# Programs that tests in shell run; agent_* are linked with the agent's parts.
+$(O)/helper/agent_%: $(O)/obj/tests/helper/agent_%.o $(O)/libagent.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(link_test) $(AGENT_LIBS) -pthread
+
+unit-tests: $(UNIT_TESTS) $(FUZZERS) $(HELPERS)
 
 # prove runs these beside each other, then those of tests/build and tests/boot one by one, as
 # tests/rules.yml says.
@@ -266,5 +274,5 @@ help: ## this list
 .PHONY: all unit-tests fuzzers test test-fast test-full test-sanitized bench fuzz demo check format \
 	tidy install clean help FORCE
 
--include $(patsubst %.o,%.d,$(call obj,$(ALL_SRC) $(UNIT_SRC) $(FUZZ_SRC) \
+-include $(patsubst %.o,%.d,$(call obj,$(ALL_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(HELPER_SRC) \
 	$(wildcard tests/fuzz/main.c)))

@@ -5,6 +5,7 @@
  */
 #include "agent/rendezvous.h"
 
+#include "agent/rendezvous_store.h"
 #include "agent/seeds.h"
 
 #include "base/mem.h"
@@ -15,9 +16,7 @@
 extern const struct rendezvous_kind rendezvous_static;
 
 const struct rendezvous_kind *const rendezvous_kinds[] = {
-	&rendezvous_seeds,
-	&rendezvous_static,
-	NULL,
+	&rendezvous_seeds, &rendezvous_etcd, &rendezvous_s3, &rendezvous_static, NULL,
 };
 
 int rendezvous_open(struct rendezvous *r, struct err *err)
