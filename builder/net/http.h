@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -37,8 +38,9 @@ struct http_request {
 	void *body_context;
 	const char *if_none_match;     /* an ETag, or NULL */
 	const char *if_modified_since; /* a date as the server gave it, or NULL */
-	const char *ca;          /* file with certificates that are trusted besides the system's */
-	const char *ca_pem;      /* the same as PEM text, instead of ca; or NULL */
+	const char *ca;     /* file with certificates that are trusted besides the system's */
+	const char *ca_pem; /* the same as PEM text, instead of ca; or NULL */
+	bool direct; /* by no proxy, whatever the environment says: for addresses of this link */
 	long timeout_ms;         /* whole request; 0 means 30000, or no limit with stall_s */
 	long connect_timeout_ms; /* 0 means 10000 */
 	long stall_s;            /* ends a try when less than 1 KiB/s came for so long; 0: never */
@@ -82,7 +84,7 @@ struct http_answer {
  * https; credentials in headers stay at the host that they are for. A body for a sink that was interrupted is
  * taken up where it stopped (RFC 9110, 14.2), also with servers that send all of it again; retries then count
  * from the last try that brought 1 MiB. Retry-After is followed up to a minute. Proxies are taken from the
- * environment as curl does, but never for unix sockets. Messages name the URL without user, password and query.
+ * environment as curl does, but never for unix sockets and direct requests. Messages name the URL without user, password and query.
  * Blocks; may be called from several threads. */
 int http_do(const struct http_request *request, struct http_answer *answer, struct err *err);
 

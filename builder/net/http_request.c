@@ -183,10 +183,10 @@ static CURLcode set_options(struct http_job *job)
 	code |= curl_easy_setopt(c, CURLOPT_PRIVATE, job);
 	if (r->sink)
 		code |= curl_easy_setopt(c, CURLOPT_BUFFERSIZE, SINK_BUFFER);
-	if (r->unix_socket) {
+	if (r->unix_socket)
 		code |= curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
+	if (r->unix_socket || r->direct)
 		code |= curl_easy_setopt(c, CURLOPT_PROXY, "");
-	}
 	code |= r->body_read ? set_upload(job) : set_method(c, r);
 	return code | set_trust(c, r) | set_times(c, r);
 }

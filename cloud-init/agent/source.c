@@ -19,12 +19,19 @@
 #define PAUSE_MOST 2.0
 #define SETTLE_SECONDS 5.0 /* for devices that udev still looks at */
 #define SETTLE_PAUSE 0.02
+#define REPORT_PAUSE 1.0
 #define UDEV_QUEUE "/run/udev/queue" /* there while udev has work; udevadm settle waits for it */
 
 /* What belongs to this machine alone comes first, then what was put into it, then what its platform serves. */
 const struct source sources[] = {
 	{"credentials", false, source_credentials_detect, source_credentials_fetch, NULL},
 	{"nocloud", false, source_nocloud_detect, source_nocloud_fetch, NULL},
+	{"nocloud-net", true, source_nocloud_net_detect, source_nocloud_net_fetch, NULL},
+	{"configdrive", false, source_configdrive_detect, source_configdrive_fetch, NULL},
+	{"azure", true, source_azure_detect, source_azure_fetch, source_azure_report},
+	{"ec2", true, source_ec2_detect, source_ec2_fetch, NULL},
+	{"gce", true, source_gce_detect, source_gce_fetch, source_gce_report},
+	{"openstack", true, source_openstack_detect, source_openstack_fetch, NULL},
 	{0},
 };
 
@@ -156,10 +163,16 @@ static int use_kept(struct load *load, struct instance *ret, bool *ret_found, st
 /* One try. A source that gives no id has a defect, or its server has. */
 static int fetch(const struct load *load, struct instance *ret, struct err *err)
 {
+	char text[sizeof(err->msg)];
+
 	instance_free(ret);
 	err_clear(err);
-	if (load->source->fetch(load->agent, ret, err) < 0)
+	if (load->source->fetch(load->agent, ret, err) < 0) {
+		/* Names of the other side may be in it. */
+		memcpy(text, err->msg, sizeof(text));
+		agent_copy_text(err->msg, sizeof(err->msg), text);
 		return -1;
+	}
 	if (!ret->id)
 		return err_set(err, ERR_OTHER, "it gives no instance-id");
 	ret->source = mem_strdup(load->source->name);
@@ -212,4 +225,22 @@ int source_load(const struct agent *agent, bool local_only, double timeout, stru
 	if (err)
 		*err = cause;
 	return err_wrap(err, "cannot read the metadata of the source '%s'", load.source->name);
+}
+
+int source_report(const struct agent *agent, const struct instance *instance, const char *failure,
+		  double timeout, struct err *err)
+{
+	const struct source *source =
+		instance && instance->source ? source_find(instance->source) : source_detect(agent);
+	double deadline = clock_monotonic() + timeout;
+
+	if (!source || !source->report)
+		return 0;
+	while (source->report(agent, instance, failure, err) < 0) {
+		if (clock_monotonic() + REPORT_PAUSE > deadline)
+			return -1;
+		err_clear(err);
+		pause_for(REPORT_PAUSE);
+	}
+	return 0;
 }

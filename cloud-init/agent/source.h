@@ -45,6 +45,12 @@ const struct source *source_detect(const struct agent *agent);
 int source_load(const struct agent *agent, bool local_only, double timeout, struct instance *ret,
 		bool *ret_found, struct err *err);
 
+/* Tells the platform of the instance (NULL, or without a source, when none could be loaded: the platform that is
+ * detected) that the machine is ready (failure NULL) or why it will not be, with tries a second apart until timeout
+ * (seconds) is over. 0 also when there is nobody who wants to know. Needs root on Azure. Blocks. */
+int source_report(const struct agent *agent, const struct instance *instance, const char *failure,
+		  double timeout, struct err *err);
+
 /* Fetches a URL that user-data includes (http or https; at most INSTANCE_DATA_MAX bytes) into text. Blocks. */
 int source_include(const char *url, struct str *text, struct err *err);
 
