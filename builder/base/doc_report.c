@@ -7,15 +7,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Bytes of a well-formed UTF-8 character at p, or 0. libyaml lets only such text in, but messages
- * may cut it. */
+/* Bytes of a well-formed UTF-8 character (RFC 3629) at p, or 0. libyaml lets only such text in, but messages may
+ * cut it, and not all of them show text from YAML. */
 static size_t utf8_length(const unsigned char *p)
 {
-	size_t n = *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : *p >= 0xc2 ? 2 : 0;
+	size_t n = *p > 0xf4 ? 0 : *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : *p >= 0xc2 ? 2 : 0;
 
 	for (size_t i = 1; i < n; i++)
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
+	/* Too long forms, surrogates, and what is above U+10FFFF. */
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) ||
+	    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90))
+		return 0;
 	return n;
 }
 

@@ -19,9 +19,12 @@
 
 json_t *settings_json_wrong(const char *problem)
 {
+	CLEANUP(str_free) struct str text = {0};
 	json_t *json = json_object();
 
-	json_object_set_new(json, WRONG, json_string(problem));
+	/* Whatever is in it: without this key the settings would be none instead of wrong. */
+	str_add_utf8(&text, problem, strlen(problem));
+	json_object_set_new(json, WRONG, json_string(text.data ? text.data : ""));
 	return json;
 }
 

@@ -224,15 +224,23 @@ static bool is_data_path_port(const char *text)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
+/* As in profiles (join.labels), and as the engine takes them; what begins with these belongs to Docker. */
 static bool is_label(const char *text)
 {
-	return is_made_of(text, LOWER UPPER DIGITS "._/-", 1, 128) &&
-	       strchr(LOWER UPPER DIGITS, text[0]);
+	static const char *const reserved[] = {"com.docker.", "io.docker.", "org.dockerproject."};
+
+	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+		if (str_has_prefix(text, reserved[i]))
+			return false;
+	return is_made_of(text, LOWER DIGITS "._-", 2, 63) && strchr(LOWER, text[0]) &&
+	       strchr(LOWER DIGITS, text[strlen(text) - 1]);
 }
 
 static bool is_label_value(const char *text)
 {
-	return is_made_of(text, LOWER UPPER DIGITS "._:/@+-", 1, 128);
+	return is_made_of(text, LOWER UPPER DIGITS "._:/-", 1, 63) &&
+	       strchr(LOWER UPPER DIGITS, text[0]) &&
+	       strchr(LOWER UPPER DIGITS, text[strlen(text) - 1]);
 }
 
 static bool is_key_prefix(const char *text)
@@ -355,14 +363,15 @@ static const struct settings_type types[] = {
 	{.name = "label",
 	 .fits = is_label,
 	 .article = "the key of a label",
-	 .expected = "1 to 128 of letters, digits, '.', '_', '-' and '/'"},
+	 .expected = "2 to 63 of a-z, 0-9, '.', '_' and '-', a letter in front"},
 	{.name = "label value",
 	 .fits = is_label_value,
 	 .article = "the value of a label",
-	 .expected = "1 to 128 of letters, digits, '.', '_', '-', '/', ':', '@' and '+'",
+	 .expected =
+		 "1 to 63 of letters, digits, '.', '_', ':', '/' and '-', a letter or digit at both ends",
 	 .key_fits = is_label,
 	 .key_article = "the key of a label",
-	 .key_expected = "1 to 128 of letters, digits, '.', '_', '-' and '/'"},
+	 .key_expected = "2 to 63 of a-z, 0-9, '.', '_' and '-', a letter in front"},
 	{.name = "sysctl value",
 	 .fits = is_sysctl_value,
 	 .article = "the value of a kernel setting",

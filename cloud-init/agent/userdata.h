@@ -40,7 +40,8 @@ struct userdata {
 		settings; /* its key "ingot", checked against settings_rows[]; NULL when absent or wrong */
 	/* The settings are wrong, or a part that may hold some could not be read: see userdata_settings. */
 	bool settings_wrong;
-	bool includes; /* a part is fetched by #include: without the network this may not be all */
+	bool includes; /* a part comes by #include: what is kept of it may not be the newest */
+	bool missed; /* and one could be neither fetched nor was kept (settings_wrong is then set, too) */
 	struct userdata_script *scripts;
 	size_t script_count, script_room;
 	struct str problems; /* "user-data:3:1: error: ..." lines, as profiles have them */

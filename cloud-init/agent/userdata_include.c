@@ -54,6 +54,14 @@ static bool read_kept(const struct userdata_reader *reader, const char *url, str
 	return fd_read_file(path, INSTANCE_DATA_MAX, text, NULL) == 0;
 }
 
+static bool is_kept(const struct userdata_reader *reader, const char *url, const struct str *text)
+{
+	CLEANUP(str_wipe) struct str kept = {0};
+
+	return read_kept(reader, url, &kept) && kept.len == text->len &&
+	       (text->len == 0 || memcmp(kept.data, text->data, text->len) == 0);
+}
+
 /* What another instance has left goes first. */
 static int keep(const struct userdata_reader *reader, const char *url, const struct str *text,
 		struct err *err)
@@ -62,7 +70,7 @@ static int keep(const struct userdata_reader *reader, const char *url, const str
 	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
 	char hex[DIGEST_HEX_SIZE];
 
-	if (!folder)
+	if (!folder || is_kept(reader, url, text))
 		return 0;
 	all = path_parent(folder);
 	if (access(folder, F_OK) < 0 && path_remove_all(all, err) < 0)
@@ -125,6 +133,7 @@ static bool fetch(struct userdata_reader *reader, const struct doc_place *place,
 	}
 	if (read_kept(reader, url, text))
 		return true;
+	reader->out->missed = true;
 	doc_error(&reader->report, place, "cannot include '%s': %s", show_url(reader->arena, url),
 		  show_cause(reader->arena, err.msg, url));
 	userdata_lost(reader);

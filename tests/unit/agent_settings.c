@@ -52,9 +52,9 @@ TEST(settings_become_json)
 	CHECK_JSON("#cloud-config\nhostname: a\n", "{}");
 	CHECK_JSON("#cloud-config\ningot:\n", "{}");
 	CHECK_JSON(
-		"#cloud-config\ningot: {zone: a, labels: {disk: ssd, n: 1}, node_labels: [role, zone],\n"
+		"#cloud-config\ningot: {zone: a, labels: {disk: ssd, nn: 1}, node_labels: [role, zone],\n"
 		"  sysctl: {vm.swappiness: 1, net.ipv4.conf.eth0/1.rp_filter: \"0 1\"}}\n",
-		"{\"labels\":{\"disk\":\"ssd\",\"n\":\"1\"},\"node_labels\":[\"role\",\"zone\"],"
+		"{\"labels\":{\"disk\":\"ssd\",\"nn\":\"1\"},\"node_labels\":[\"role\",\"zone\"],"
 		"\"sysctl\":{\"net.ipv4.conf.eth0/1.rp_filter\":\"0 1\",\"vm.swappiness\":\"1\"},\"zone\":\"a\"}");
 }
 
@@ -133,6 +133,7 @@ TEST(wrong_settings_are_no_settings)
 		"#cloud-confg\ningot: {}\n",
 		"#include\nhttp://127.0.0.1/\n",
 		"\x1f\x8b\x08 damaged",
+		"#include http://\xff\xbd\xbd\xbd\xed\xa0\x80\n",
 	};
 	struct agent agent = machine();
 
