@@ -73,7 +73,6 @@ static size_t choice_count(const char *const *choices)
 static void note_shape(struct check *c, const struct settings_row *row,
 		       const struct doc_node *value)
 {
-	const struct settings_type *type = row->type ? settings_type_find(row->type) : NULL;
 	const char **keys;
 	size_t count;
 
@@ -83,7 +82,8 @@ static void note_shape(struct check *c, const struct settings_row *row,
 			doc_note_nearest(c->report, &value->place, "", row->choices,
 					 choice_count(row->choices), true);
 		else
-			doc_note(c->report, &value->place, "expected %s", type->expected);
+			doc_note(c->report, &value->place, "expected %s",
+				 settings_type_find(row->type)->expected);
 		break;
 	case SETTINGS_LIST:
 		doc_note(c->report, &value->place, "expected items such as '[a, b]'");

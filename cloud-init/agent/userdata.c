@@ -192,7 +192,7 @@ static struct doc_node *read_source(struct userdata_reader *reader, const struct
 	struct userdata_part part = {.place = {name, 1, 1}};
 
 	reader->source = name;
-	reader->config_count = 0;
+	reader->configs = doc_node_new(reader->arena, DOC_LIST, part.place);
 	if (data->len == 0)
 		return NULL;
 	/* Scripts and values stay, whatever becomes of the instance. */
@@ -200,7 +200,7 @@ static struct doc_node *read_source(struct userdata_reader *reader, const struct
 	part.len = data->len;
 	if (userdata_count(reader, &part.place, part.len))
 		userdata_read_part(reader, &part);
-	return userdata_merge(reader->arena, reader->configs, reader->config_count);
+	return userdata_merge(reader->arena, reader->configs);
 }
 
 /* User-data may refuse what the platform gives: "vendor_data: {enabled: false}". */
@@ -267,7 +267,6 @@ void userdata_read(const struct userdata_input *input, struct userdata *ret)
 	ret->config = userdata_merge_under(reader.arena, ret->config, vendor);
 	check_settings(ret, &reader.report);
 	ret->problem_count = reader.report.count;
-	free(reader.configs);
 }
 
 json_t *userdata_settings(const struct userdata *userdata)

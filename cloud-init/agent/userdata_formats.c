@@ -41,7 +41,7 @@ static void read_config(struct userdata_reader *reader, const struct userdata_pa
 		userdata_lost(reader);
 		return;
 	}
-	VEC_ADD(reader->configs, reader->config_count, reader->config_room, config);
+	doc_node_append(reader->arena, reader->configs, config);
 }
 
 /* ---- scripts --------------------------------------------------------------------------------- */

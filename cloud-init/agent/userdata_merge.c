@@ -7,14 +7,13 @@
  */
 #include "agent/userdata_parts.h"
 
-struct doc_node *userdata_merge(struct mem_arena *arena, struct doc_node *const *configs,
-				size_t count)
+struct doc_node *userdata_merge(struct mem_arena *arena, const struct doc_node *configs)
 {
-	struct doc_node *merged = count ? configs[0] : NULL;
+	struct doc_node *merged = configs->count ? configs->items[0] : NULL;
 
-	for (size_t i = 1; i < count; i++)
-		for (size_t k = 0; k < configs[i]->count; k++) {
-			const struct doc_pair *pair = &configs[i]->pairs[k];
+	for (size_t i = 1; i < configs->count; i++)
+		for (size_t k = 0; k < configs->items[i]->count; k++) {
+			const struct doc_pair *pair = &configs->items[i]->pairs[k];
 
 			doc_node_set(arena, merged, pair->key, pair->place, pair->value);
 		}

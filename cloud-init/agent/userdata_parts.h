@@ -31,8 +31,7 @@ struct userdata_reader {
 	const char *source; /* "user-data" or "vendor-data", as shown */
 	bool vendor, full;  /* full: that there are too many parts is told */
 	size_t parts, decoded, includes;
-	struct doc_node **configs; /* of this source, in order */
-	size_t config_count, config_room;
+	struct doc_node *configs; /* a list: those of this source, in order */
 };
 
 struct userdata_format {
@@ -100,10 +99,8 @@ bool userdata_count(struct userdata_reader *reader, const struct doc_place *plac
 /* Says that something that may hold settings cannot be read. */
 void userdata_lost(struct userdata_reader *reader);
 
-/* Merges the configs of one data into the first of them; NULL when there are none. Which value wins: see the
- * file. */
-struct doc_node *userdata_merge(struct mem_arena *arena, struct doc_node *const *configs,
-				size_t count);
+/* Merges a list of configs into the first of them; NULL when there are none. Which value wins: see the file. */
+struct doc_node *userdata_merge(struct mem_arena *arena, const struct doc_node *configs);
 
 /* Puts one map (or NULL) under another one, which is changed: what it has stays. */
 struct doc_node *userdata_merge_under(struct mem_arena *arena, struct doc_node *over,
