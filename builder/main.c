@@ -9,6 +9,7 @@
 #include "base/proc.h"
 #include "cli/args.h"
 #include "output/output.h"
+#include "seed/seed.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -134,6 +135,13 @@ static void print_formats(void)
 		       (*f)->summary);
 }
 
+static void print_seed_formats(void)
+{
+	printf("| format | what |\n|---|---|\n");
+	for (const struct seed_format *f = seed_formats; f->name; f++)
+		printf("| `%s` | %s |\n", f->name, f->summary);
+}
+
 /* `ingot help TOPIC` beside the verbs. */
 static const struct topic {
 	const char *name;
@@ -141,6 +149,7 @@ static const struct topic {
 } topics[] = {
 	{"exit-codes", print_exit_codes},
 	{"formats", print_formats},
+	{"seed-formats", print_seed_formats},
 };
 
 static int no_such_verb(const char *name, struct err *err)

@@ -25,6 +25,7 @@ static const char testimage_osrel[] =
 #define TESTIMAGE_DIGEST "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 struct testimage {
+	bool compact;   /* given: the root partition is as large as its content */
 	uint64_t align; /* given: the size of the disk is a multiple of it; 0: 1 MiB */
 	char hash_hex[DIGEST_HEX_SIZE];
 	uint64_t root_at, tree_at, root_used;             /* bytes on the disk */
@@ -108,6 +109,7 @@ __attribute__((unused)) static void testimage_make(const char *const *formats, b
 					.version = "1.0",
 					.architecture = "amd64",
 					.root_slot = 64 * MIB,
+					.compact = ret->compact,
 					.align = ret->align ? ret->align : MIB};
 	const struct esp_options options = {.size = 34 * MIB, .label = "ESP"};
 	const struct output_watch watch = {.complete = testimage_content, .context = &ret->content};

@@ -55,7 +55,7 @@ extern const struct cli_verb *const cli_verbs[];
 
 extern const struct cli_verb cli_build, cli_lock, cli_plan, cli_validate, cli_explain, cli_schema,
 	cli_inspect, cli_verify, cli_keygen, cli_sign, cli_diff, cli_convert, cli_boot, cli_test,
-	cli_images, cli_cache, cli_cluster;
+	cli_images, cli_cache, cli_cluster, cli_seed;
 
 /* True when the switch or option was given. */
 bool cli_has(const struct cli_args *args, const char *name);

@@ -91,6 +91,11 @@ int gpt_write(const struct gpt *gpt, uint64_t disk_size, void *head, void *tail,
 int gpt_enlarge(void *head, uint64_t old_size, uint64_t new_size, void *tail, bool *ret_found,
 		uint64_t *ret_kept, struct err *err);
 
+/* Adds a partition to the table of a disk of size bytes: changes head (as gpt_enlarge) and writes the backup to
+ * tail; nothing else in the table changes. part has all but the number, which is set; its label is ASCII. It must
+ * lie behind all others (ERR_OTHER). ERR_VERIFY as gpt_enlarge, and for a table without a free entry. */
+int gpt_add(void *head, uint64_t size, struct gpt_partition *part, void *tail, struct err *err);
+
 /* Reads and checks the table of a disk; falls back to the backup and says so in the result. The
  * input may be hostile. ERR_VERIFY when neither copy is valid. Caller frees with gpt_free. Blocks
  * while reading. */

@@ -34,6 +34,22 @@ uint64_t disk_verity_slot(uint64_t slot)
 	return size_align(disk_verity_size(slot), PARTITION_ALIGN);
 }
 
+uint64_t disk_slot_max(uint64_t verity_partition)
+{
+	uint64_t low = 0,
+		 high = verity_partition / VERITY_BLOCK * VERITY_FANOUT; /* in MiB: too many */
+
+	while (low < high) {
+		uint64_t middle = high - (high - low) / 2;
+
+		if (disk_verity_size(middle * PARTITION_ALIGN) <= verity_partition)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low * PARTITION_ALIGN;
+}
+
 uint32_t disk_esp_serial(const struct digest *root_hash)
 {
 	struct guid guid;

@@ -54,6 +54,9 @@ uint64_t disk_verity_size(uint64_t data);
  * rounded up to 1 MiB. */
 uint64_t disk_verity_slot(uint64_t slot);
 
+/* The largest slot whose verity partition has size bytes: what a root beside such a partition may grow to. */
+uint64_t disk_slot_max(uint64_t verity_partition);
+
 /* The volume serial number of the ESP, derived from the root hash. */
 uint32_t disk_esp_serial(const struct digest *root_hash);
 

@@ -11,7 +11,7 @@
 #include "base/path.h"
 #include "base/size.h"
 #include "disk/gpt.h"
-#include "output/image.h"
+#include "output/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The disk as it will be written. */
-struct source {
-	struct image *image;
-	int fd; /* of a raw input, to find its holes; else -1 */
-	struct region_list disk;
-	uint8_t head[GPT_HEAD_SIZE], tail[GPT_TAIL_SIZE]; /* when the table was moved */
+/* The input, and its table when that was moved. */
+struct input {
+	struct source source;
+	uint8_t head[GPT_HEAD_SIZE], tail[GPT_TAIL_SIZE];
 };
 
 /* What is written, and what is told about it. */
@@ -40,11 +38,9 @@ struct conversion {
 	struct log_step step;
 };
 
-static void source_close(struct source *source)
+static void input_close(struct input *input)
 {
-	image_close(&source->image);
-	fd_close(&source->fd);
-	free(source->disk.items);
+	source_close(&input->source);
 }
 
 static void conversion_free(struct conversion *c)
@@ -53,72 +49,32 @@ static void conversion_free(struct conversion *c)
 	free(c->name);
 }
 
-static void add_region(struct source *source, uint64_t from, uint64_t to)
-{
-	struct region_list *d = &source->disk;
-	const struct region region = {
-		.offset = from,
-		.length = to - from,
-		.fd = source->fd,
-		.image = source->fd < 0 ? source->image : NULL,
-		.source_offset = from,
-		.name = source->image->name,
-	};
-
-	if (to > from)
-		VEC_ADD(d->items, d->count, d->room, region);
-}
-
-/* Regions for what has content between from and to; what cannot tell its holes is one region. */
-static int add_content(struct source *source, uint64_t from, uint64_t to, struct err *err)
-{
-	uint64_t at = from;
-
-	while (source->fd >= 0 && at < to) {
-		off_t data = lseek(source->fd, (off_t)at, SEEK_DATA), hole;
-
-		if (data < 0 && errno == ENXIO)
-			return 0; /* nothing but a hole up to the end */
-		if (data < 0)
-			break;
-		if ((uint64_t)data >= to)
-			return 0;
-		hole = lseek(source->fd, data, SEEK_HOLE);
-		if (hole <= data)
-			return err_sys(err, hole < 0 ? errno : EIO, "cannot read '%s'",
-				       source->image->name);
-		at = (uint64_t)hole < to ? (uint64_t)hole : to;
-		add_region(source, (uint64_t)data, at);
-	}
-	add_region(source, at, to);
-	return 0;
-}
-
 /* The head, the content behind it and the tail, for a disk that gets larger. */
-static int add_enlarged(struct source *source, uint64_t size, struct err *err)
+static int add_enlarged(struct input *input, uint64_t size, struct err *err)
 {
+	struct source *source = &input->source;
 	struct region_list *d = &source->disk;
 	struct image *image = source->image;
-	struct region head = {.length = GPT_HEAD_SIZE, .bytes = source->head, .fd = -1};
+	struct region head = {.length = GPT_HEAD_SIZE, .bytes = input->head, .fd = -1};
 	struct region tail = {.offset = size - GPT_TAIL_SIZE,
 			      .length = GPT_TAIL_SIZE,
-			      .bytes = source->tail,
+			      .bytes = input->tail,
 			      .fd = -1};
 	uint64_t kept = image->size;
 	bool found = false;
 
 	if (image->size >= GPT_HEAD_SIZE &&
-	    (image->pread(image, source->head, GPT_HEAD_SIZE, 0, err) < 0 ||
-	     gpt_enlarge(source->head, image->size, size, source->tail, &found, &kept, err) < 0)) {
+	    (image->pread(image, input->head, GPT_HEAD_SIZE, 0, err) < 0 ||
+	     gpt_enlarge(input->head, image->size, size, input->tail, &found, &kept, err) < 0)) {
 		err_wrap(err, "cannot enlarge the disk '%s'", image->name);
 		return err_hint(err, "repair its partition table first, or ask for formats that "
 				     "take a disk of this size (raw, qcow2)");
 	}
 	if (!found)
-		return add_content(source, 0, image->size, err);
+		return source_add(source, 0, image->size, err);
 	head.name = tail.name = "partition table";
 	VEC_ADD(d->items, d->count, d->room, head);
-	if (add_content(source, GPT_HEAD_SIZE, kept, err) < 0)
+	if (source_add(source, GPT_HEAD_SIZE, kept, err) < 0)
 		return -1;
 	VEC_ADD(d->items, d->count, d->room, tail);
 	return 0;
@@ -151,20 +107,6 @@ static int choose_size(const struct conversion *c, const struct image *image, ui
 		log_info("the disk grows from %s to %s: format %s has whole %s",
 			 size_format(image->size, was), size_format(*ret, is), by->name,
 			 size_format(by->multiple, (char[16]){0}));
-	return 0;
-}
-
-static int open_source(const char *path, struct source *source, struct err *err)
-{
-	source->image = image_open(path, err);
-	if (!source->image)
-		return -1;
-	if (strcmp(source->image->format, "raw") != 0)
-		return 0;
-	source->fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (source->fd < 0)
-		return err_sys(err, errno, "cannot open '%s'", path);
-	(void)posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	return 0;
 }
 
@@ -275,23 +217,24 @@ static json_t *describe(const struct conversion *c, uint64_t size)
 
 int convert_run(const struct convert_options *options, json_t **ret, struct err *err)
 {
-	CLEANUP(source_close) struct source source = {.fd = -1};
+	CLEANUP(input_close) struct input input = {.source = SOURCE_NONE};
 	CLEANUP(conversion_free) struct conversion c = {0};
 	const struct output_watch watch = {on_progress, on_complete, &c};
+	struct source *source = &input.source;
 	uint64_t size = 0;
 	int r;
 
 	if (output_formats_choose(options->formats, c.formats, &c.count, err) < 0 ||
-	    open_source(options->input, &source, err) < 0 ||
-	    choose_size(&c, source.image, &size, err) < 0 || add_targets(options, &c, err) < 0)
+	    source_open(options->input, source, err) < 0 ||
+	    choose_size(&c, source->image, &size, err) < 0 || add_targets(options, &c, err) < 0)
 		return -1;
-	r = size > source.image->size ? add_enlarged(&source, size, err)
-				      : add_content(&source, 0, size, err);
+	r = size > source->image->size ? add_enlarged(&input, size, err)
+				       : source_add(source, 0, size, err);
 	if (r < 0)
 		return -1;
-	source.disk.size = size;
+	source->disk.size = size;
 	log_step_begin(&c.step, "convert", c.name);
-	r = output_write_all(&source.disk, c.targets, c.count, options->jobs, &watch, c.results,
+	r = output_write_all(&source->disk, c.targets, c.count, options->jobs, &watch, c.results,
 			     err);
 	c.step.bytes = 0;
 	for (size_t i = 0; r == 0 && i < c.count; i++)

@@ -23,6 +23,7 @@ struct output_options {
 	const char *name; /* of the machine, for formats that have one (OVF); NULL: the file's */
 	bool portable;    /* the same bytes on every CPU; deflate takes longer */
 	bool no_sync;     /* do not wait for the disk (tests, benchmarks) */
+	bool secret;      /* mode 0600, also while it is unfinished: the disk holds secrets */
 };
 
 /* A cluster as raw deflate (RFC 1951) that ends byte aligned with a full flush (00 00 ff ff) and is

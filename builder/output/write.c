@@ -445,7 +445,8 @@ static int open_targets(struct pass *pass, struct err *err)
 		const struct output_target *t = &pass->targets[i];
 
 		if (check_target(t, pass->regions->size, err) < 0 ||
-		    outfile_open(&pass->files[i], t->path, err) < 0)
+		    (t->options.secret ? outfile_open_private : outfile_open)(&pass->files[i],
+									      t->path, err) < 0)
 			return -1;
 		pass->sinks[i] = t->format->open(pass->files[i].fd, t->path, pass->regions,
 						 &t->options, err);

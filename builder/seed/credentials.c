@@ -16,10 +16,20 @@
 #define CREDENTIALS_MAX ((size_t)1 << 20)
 
 struct writer {
+	const char *folder;
 	struct seed *seed;
 	struct str arguments;
 	size_t smbios, total; /* bytes so far */
 };
+
+/* An argument of QEMU, in which a comma is written twice. */
+static void add_argument(struct writer *w, const char *option, const char *start, const char *name)
+{
+	str_addf(&w->arguments, "%s\n%s", option, start);
+	for (const char *p = w->folder ? w->folder : ""; *p; p++)
+		str_addf(&w->arguments, *p == ',' ? "%c," : "%c", *p);
+	str_addf(&w->arguments, "%s%s\n", w->folder ? "/" : "", name);
+}
 
 static int add(struct writer *w, const char *name, const void *bytes, size_t len, struct err *err)
 {
@@ -38,14 +48,16 @@ static int add(struct writer *w, const char *name, const void *bytes, size_t len
 	str_addf(&text, "io.systemd.credential.binary:%s=", name);
 	base64_add(bytes, len, &text);
 	if (w->smbios + text.len > SMBIOS_MAX) {
-		str_addf(&w->arguments, "-fw_cfg\nname=opt/io.systemd.credentials/%s,file=%s\n",
-			 name, name);
+		CLEANUP_FREE char *start =
+			mem_printf("name=opt/io.systemd.credentials/%s,file=", name);
+
+		add_argument(w, "-fw_cfg", start, name);
 		return 0;
 	}
 	/* From a file: what stands on a command line is seen by all users of the host. */
 	w->smbios += text.len;
 	seed_add(w->seed, path, text.data, text.len);
-	str_addf(&w->arguments, "-smbios\ntype=11,path=%s\n", path);
+	add_argument(w, "-smbios", "type=11,path=", path);
 	return 0;
 }
 
@@ -60,7 +72,7 @@ int seed_credentials(const struct seed_input *input, struct seed *seed, struct e
 		{"ingot.vendor-data", &input->vendor_data},
 	};
 	CLEANUP(seed_wipe) struct str meta = {0};
-	struct writer w = {.seed = seed};
+	struct writer w = {.folder = input->folder, .seed = seed};
 	int r;
 
 	seed_meta_data(input, seed, &meta);

@@ -30,6 +30,8 @@ struct seed_input {
 	struct seed_blob network_config; /* NoCloud's; for configdrive network_data.json */
 	const struct strv *meta;         /* "KEY=VALUE" for meta-data, or NULL */
 	const struct strv *ssh_keys;     /* public keys, or NULL */
+	const char *
+		folder; /* where credentials will lie, for the arguments of QEMU; NULL: the current one */
 };
 
 struct seed_file {

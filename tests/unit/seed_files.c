@@ -236,6 +236,14 @@ TEST(credentials)
 		   "-smbios\ntype=11,path=ingot.user-data.smbios\n");
 	seed_free(&seed);
 
+	input.folder = "a,b/c";
+	seed = make("credentials", &input);
+	check_file(&seed, "qemu.args",
+		   "-smbios\ntype=11,path=a,,b/c/ingot.meta-data.smbios\n"
+		   "-smbios\ntype=11,path=a,,b/c/ingot.user-data.smbios\n");
+	seed_free(&seed);
+	input.folder = NULL;
+
 	memset(bytes, 'x', SEED_DATA_MAX);
 	input.user_data = (struct seed_blob){bytes, large};
 	seed = make("credentials", &input);
