@@ -67,4 +67,6 @@ is "$(complete_words "$INGOT" build --off)" --offline 'completes options of a ve
 is "$(complete_words "$INGOT" --color n)" never 'completes values'
 is "$(complete_words "$INGOT" images p)" pull 'completes what a verb is to do'
 is "$(complete_words "$INGOT" cluster u)" up 'and with a cluster'
+is "$(complete_words "$INGOT" seed --format nocloud-d)" nocloud-disk 'completes formats of seeds'
+is "$(complete_words "$INGOT" seed -u "$top/README")" "$top/README.md" 'completes files'
 is "$(complete_words "$INGOT" convert disk --format raw,raw.)" raw,raw.zst 'completes the last of several formats'
