@@ -34,6 +34,7 @@ static const struct cli_option options[] = {
 	{"format", 'f', "FORMAT", "nocloud-iso (default); 'ingot help seed-formats' lists them"},
 	{"output", 'o', "PATH", "file or folder to write; with IMAGE the new image"},
 	{"in-place", 'i', NULL, "replace IMAGE itself"},
+	{"no-check", 0, NULL, "take user-data as it is, for a machine that others made"},
 	{0},
 };
 
@@ -45,9 +46,9 @@ struct texts {
 
 static void free_texts(struct texts *t)
 {
-	seed_wipe(&t->user);
-	seed_wipe(&t->vendor);
-	seed_wipe(&t->network);
+	str_wipe(&t->user);
+	str_wipe(&t->vendor);
+	str_wipe(&t->network);
 	strv_free(&t->meta);
 	strv_free(&t->keys);
 }
@@ -55,34 +56,6 @@ static void free_texts(struct texts *t)
 static void free_seed(struct cli_seed *seed)
 {
 	seed_free(&seed->seed);
-}
-
-/* Prints what is wrong with a file. */
-static int tell_problems(const char *option, const char *file, size_t count,
-			 const struct str *problems, struct err *err)
-{
-	if (count == 0)
-		return 0;
-	log_event("problems", json_pack("{s:s, s:s}", "profile", file, "text", problems->data));
-	fputs(problems->data, stderr);
-	return err_set(err, ERR_PROFILE, "%s '%s': %zu error%s", option, file, count,
-		       count == 1 ? "" : "s");
-}
-
-static int read_checked(const struct cli_args *args, const char *option,
-			size_t (*check)(const char *, const char *, size_t, struct str *),
-			struct str *text, struct err *err)
-{
-	CLEANUP(str_free) struct str problems = {0};
-	const char *file = cli_get(args, option);
-	size_t count;
-
-	if (!file)
-		return 0;
-	if (fd_read_file(file, SEED_DATA_MAX, text, err) < 0)
-		return err_wrap(err, "option '--%s'", option);
-	count = check ? check(file, text->data, text->len, &problems) : 0;
-	return tell_problems(option, file, count, &problems, err);
 }
 
 static int read_keys(const struct cli_args *args, struct strv *keys, struct err *err)
@@ -118,8 +91,8 @@ static void warn_size(const char *name, const struct str *text)
 			 size_format(text->len, size), limits.data);
 }
 
-static int read_texts(const struct cli_args *args, bool configdrive, struct texts *t,
-		      struct err *err)
+static int read_texts(const struct cli *cli, const struct cli_args *args, bool configdrive,
+		      struct texts *t, struct err *err)
 {
 	if (!cli_has(args, "user-data") && !cli_has(args, "hostname") &&
 	    !cli_has(args, "ssh-key")) {
@@ -128,10 +101,10 @@ static int read_texts(const struct cli_args *args, bool configdrive, struct text
 				"such as: ingot seed --user-data FILE --hostname NAME -o seed.iso");
 	}
 	cli_get_all(args, "meta-data", &t->meta);
-	if (read_checked(args, "user-data", seed_check_user_data, &t->user, err) < 0 ||
-	    read_checked(args, "vendor-data", seed_check_user_data, &t->vendor, err) < 0 ||
-	    read_checked(args, "network-config", configdrive ? NULL : seed_check_network,
-			 &t->network, err) < 0)
+	if (cli_seed_read(cli, args, "user-data", CLI_SEED_USER_DATA, &t->user, err) < 0 ||
+	    cli_seed_read(cli, args, "vendor-data", CLI_SEED_USER_DATA, &t->vendor, err) < 0 ||
+	    cli_seed_read(cli, args, "network-config",
+			  configdrive ? CLI_SEED_NO_CHECK : CLI_SEED_NETWORK, &t->network, err) < 0)
 		return -1;
 	warn_size("user-data", &t->user);
 	return read_keys(args, &t->keys, err);
@@ -142,7 +115,8 @@ static struct seed_blob blob(const struct str *text)
 	return (struct seed_blob){text->data, text->len};
 }
 
-static int make(const struct cli_args *args, struct cli_seed *seed, struct err *err)
+static int make(const struct cli *cli, const struct cli_args *args, struct cli_seed *seed,
+		struct err *err)
 {
 	CLEANUP(free_texts) struct texts t = {0};
 	struct seed_input input = {
@@ -158,7 +132,7 @@ static int make(const struct cli_args *args, struct cli_seed *seed, struct err *
 		return -1;
 	if (!set || seed->time < EARLIEST)
 		seed->time = EARLIEST;
-	if (read_texts(args, strcmp(seed->format->name, "configdrive") == 0, &t, err) < 0)
+	if (read_texts(cli, args, strcmp(seed->format->name, "configdrive") == 0, &t, err) < 0)
 		return -1;
 	input.user_data = blob(&t.user);
 	input.vendor_data = blob(&t.vendor);
@@ -261,7 +235,7 @@ static int seed_image(const struct cli *cli, const struct cli_args *args, struct
 			       "'--format' is for media: an image stays what it is");
 	seed->format = seed_format_find("nocloud-disk", err);
 	if (!seed->format || choose_output(args, input, &output, err) < 0 ||
-	    make(args, seed, err) < 0 ||
+	    make(cli, args, seed, err) < 0 ||
 	    cli_seed_image(cli, seed, cli_has(args, "in-place") ? output : input, output, &details,
 			   err) < 0)
 		return -1;
@@ -286,7 +260,7 @@ static int run(const struct cli *cli, const struct cli_args *args, struct err *e
 		err_set(err, ERR_USAGE, "no output given");
 		return err_hint(err, "such as: -o seed%s", seed.format->suffix);
 	}
-	if (make(args, &seed, err) < 0 || cli_seed_write(&seed, path, &bytes, err) < 0)
+	if (make(cli, args, &seed, err) < 0 || cli_seed_write(&seed, path, &bytes, err) < 0)
 		return -1;
 	report(cli, args, &seed, path,
 	       json_pack("{s:s, s:I, s:n}", "format", seed.format->name, "bytes", (json_int_t)bytes,

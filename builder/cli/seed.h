@@ -21,6 +21,14 @@ struct cli_seed {
 	int64_t time; /* of the files, seconds since 1970 */
 };
 
+enum cli_seed_check { CLI_SEED_NO_CHECK, CLI_SEED_USER_DATA, CLI_SEED_NETWORK };
+
+/* Reads the file of the option into text, which stays empty without that option. What is wrong with it is printed
+ * and is ERR_PROFILE; user-data is shown to ingot-agent too when that is beside the program. With --no-check nothing
+ * is looked at. */
+int cli_seed_read(const struct cli *cli, const struct cli_args *args, const char *option,
+		  enum cli_seed_check check, struct str *text, struct err *err);
+
 /* Plans a FAT file system of CLI_SEED_DISK_SIZE with the files of the seed, which it borrows. Free with
  * esp_free. */
 int cli_seed_plan_disk(const struct cli_seed *seed, struct esp *ret, struct err *err);

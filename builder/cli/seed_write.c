@@ -73,7 +73,7 @@ static int check_file(const char *path, struct err *err)
 static int write_iso(const struct cli_seed *seed, const char *path, uint64_t *ret_bytes,
 		     struct err *err)
 {
-	CLEANUP(seed_wipe) struct str image = {0};
+	CLEANUP(str_wipe) struct str image = {0};
 	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
 
 	if (seed_iso(seed->format, &seed->seed, seed->time, &image, err) < 0 ||

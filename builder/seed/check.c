@@ -116,17 +116,13 @@ static const struct kind *find_kind(const char *bytes, size_t len)
 /* True when all of it is base64, as clouds want it: then what it stands for decides. */
 static bool decode(const char *bytes, size_t len, struct str *decoded)
 {
-	CLEANUP(str_free) struct str text = {0};
-	bool good;
+	CLEANUP(str_wipe) struct str text = {0};
 
 	for (size_t i = 0; i < len; i++)
 		if (bytes[i] != '\n' && bytes[i] != '\r')
 			str_add_bytes(&text, bytes + i, 1);
-	good = text.len >= 4 && base64_decode(text.data, text.len, decoded) == 0 &&
+	return text.len >= 4 && base64_decode(text.data, text.len, decoded) == 0 &&
 	       decoded->len > 0 && find_kind(decoded->data, decoded->len);
-	if (text.data)
-		mem_wipe(text.data, text.room);
-	return good;
 }
 
 static void unknown(struct check *c)
@@ -189,14 +185,11 @@ static size_t check(const char *file, const char *bytes, size_t len, struct str 
 
 size_t seed_check_user_data(const char *file, const char *bytes, size_t len, struct str *problems)
 {
-	CLEANUP(str_free) struct str decoded = {0};
-	size_t count;
+	CLEANUP(str_wipe) struct str decoded = {0};
 
 	if (find_kind(bytes, len) || !decode(bytes, len, &decoded))
 		return check(file, bytes, len, problems, check_user_data);
-	count = check(file, decoded.data, decoded.len, problems, check_user_data);
-	mem_wipe(decoded.data, decoded.room);
-	return count;
+	return check(file, decoded.data, decoded.len, problems, check_user_data);
 }
 
 static void check_network(struct check *c)

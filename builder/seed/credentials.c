@@ -34,7 +34,7 @@ static void add_argument(struct writer *w, const char *option, const char *start
 static int add(struct writer *w, const char *name, const void *bytes, size_t len, struct err *err)
 {
 	CLEANUP_FREE char *path = mem_printf("%s.smbios", name);
-	CLEANUP(seed_wipe) struct str text = {0};
+	CLEANUP(str_wipe) struct str text = {0};
 
 	w->total += len;
 	if (w->total > CREDENTIALS_MAX) {
@@ -71,7 +71,7 @@ int seed_credentials(const struct seed_input *input, struct seed *seed, struct e
 		{"ingot.user-data", &input->user_data},
 		{"ingot.vendor-data", &input->vendor_data},
 	};
-	CLEANUP(seed_wipe) struct str meta = {0};
+	CLEANUP(str_wipe) struct str meta = {0};
 	struct writer w = {.folder = input->folder, .seed = seed};
 	int r;
 

@@ -48,7 +48,7 @@ void seed_meta_data(const struct seed_input *input, const struct seed *seed, str
 
 int seed_nocloud(const struct seed_input *input, struct seed *seed, struct err *err)
 {
-	CLEANUP(seed_wipe) struct str meta = {0};
+	CLEANUP(str_wipe) struct str meta = {0};
 
 	(void)err;
 	seed_meta_data(input, seed, &meta);

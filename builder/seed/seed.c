@@ -5,7 +5,6 @@
 #include "seed/seed.h"
 
 #include "base/digest.h"
-#include "base/fd.h"
 #include "base/mem.h"
 #include "seed/parts.h"
 #include "tree/archive.h"
@@ -213,13 +212,6 @@ void seed_free(struct seed *seed)
 	*seed = (struct seed){0};
 }
 
-void seed_wipe(struct str *text)
-{
-	if (text && text->data)
-		mem_wipe(text->data, text->room);
-	str_free(text);
-}
-
 int seed_iso(const struct seed_format *format, const struct seed *seed, int64_t time,
 	     struct str *ret, struct err *err)
 {
@@ -243,19 +235,4 @@ int seed_iso(const struct seed_format *format, const struct seed *seed, int64_t 
 			return -1;
 	}
 	return tree_write_iso(tree, &options, ret, err);
-}
-
-int seed_write_iso(const struct seed_input *input, int64_t time, const char *path, struct err *err)
-{
-	CLEANUP(seed_free) struct seed seed = {0};
-	CLEANUP(seed_wipe) struct str image = {0};
-	CLEANUP(outfile_abandon) struct outfile out = OUTFILE_NONE;
-	const struct seed_format *format = seed_format_find("nocloud-iso", err);
-
-	if (!format || seed_make(format, input, &seed, err) < 0 ||
-	    seed_iso(format, &seed, time, &image, err) < 0 ||
-	    outfile_open_private(&out, path, err) < 0 ||
-	    fd_write(out.fd, image.data, image.len, path, err) < 0)
-		return -1;
-	return outfile_finish(&out, true, err);
 }

@@ -83,11 +83,4 @@ void seed_free(struct seed *seed);
 int seed_iso(const struct seed_format *format, const struct seed *seed, int64_t time,
 	     struct str *ret, struct err *err);
 
-/* All in one for nocloud-iso: makes the seed and writes the image to path by way of a temporary file with mode
- * 0600, synced. An existing file is replaced. */
-int seed_write_iso(const struct seed_input *input, int64_t time, const char *path, struct err *err);
-
-/* Wipes and frees a string that holds a seed; usable with CLEANUP(). */
-void seed_wipe(struct str *text);
-
 #endif

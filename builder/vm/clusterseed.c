@@ -99,7 +99,7 @@ int cluster_seed(const struct cluster_options *options, const struct cluster_mem
 		 const char *secret, int *ret_fd, struct err *err)
 {
 	CLEANUP(seed_free) struct seed seed = {0};
-	CLEANUP(seed_wipe) struct str vendor = {0}, network = {0}, iso = {0};
+	CLEANUP(str_wipe) struct str vendor = {0}, network = {0}, iso = {0};
 	const struct seed_format *format = seed_format_find("nocloud-iso", err);
 	struct seed_input input = {.hostname = member->spec->name};
 

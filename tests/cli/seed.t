@@ -248,6 +248,16 @@ wrong '# cloud-config\n' "^wrong:1:1: note: did you mean '#cloud-config'" 'a sli
 wrong '' '^wrong:1:1: error: the file is empty' 'an empty file'
 wrong '#!/bin/sh\r\necho\r\n' '^wrong:1:10: error: lines end with a carriage return' 'a script of another system'
 wrong '{"ignition": {"version": "3.0.0"}}' 'perhaps for Ignition' 'Ignition'
+wrong '#cloud-config\ningot:\n  cluster: {name: x, rolle: manager}\n' "^wrong:3:22: error: unknown key 'rolle'" \
+    'settings that ingot-agent refuses'
+run_status 3 'also from a pipe' bash -c '"$INGOT" seed -u <(cat wrong) -o wrong.iso'
+like "$err" "^/dev/fd/[0-9]+:3:22: error: unknown key 'rolle'" '  with its place'
+run_ok 'with --no-check' "$INGOT" seed --no-check -u wrong -o unchecked.iso
+is "$(isoinfo -R -i unchecked.iso -x /user-data)" "$(cat wrong)" 'it is taken as it is'
+mkdir bin
+cp "$INGOT" bin/ingot
+run_ok 'without the agent beside it' bin/ingot seed -u wrong -o unchecked.iso
+like "$(bin/ingot -vv seed -u wrong -o unchecked.iso 2>&1)" "ingot-agent' cannot be asked" 'is told by -v'
 run "$INGOT" --json seed -u wrong -o wrong.iso
 is "$(jq -r '.event' "$out_file" | xargs)" 'problems error' 'the problems are an event'
 cp "$out_file" events
