@@ -6,6 +6,7 @@
  */
 #include "agent/rendezvous_store.h"
 #include "agent/s3_answer.h"
+#include "agent/s3_keys.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -26,8 +27,8 @@ struct s3 {
 	struct store store; /* first: r->state is both */
 	char *url;          /* of the record */
 	char *probe_url;
-	const char *region, *access_key, *ca; /* borrowed of the settings */
-	char *secret_key;
+	const char *region, *ca; /* borrowed of the settings */
+	struct s3_keys keys;
 	int64_t skew; /* seconds that the store's clock is ahead of ours */
 	bool probed;  /* the store is known to honour conditions */
 };
@@ -49,6 +50,14 @@ static struct s3 *s3_of(struct store *store)
 	return (struct s3 *)store;
 }
 
+/* A session token is a secret. */
+static void headers_free(struct strv *headers)
+{
+	for (size_t i = 0; i < headers->count; i++)
+		mem_wipe(headers->items[i], strlen(headers->items[i]));
+	strv_free(headers);
+}
+
 /* One signed request; condition is a header line or NULL. */
 static int ask_once(struct s3 *s, const char *method, const char *url, const char *condition,
 		    const char *body, struct answer *ret, struct err *err)
@@ -57,8 +66,8 @@ static int ask_once(struct s3 *s, const char *method, const char *url, const cha
 	const char *own[] = {"Content-Type: application/json", condition, NULL};
 	/* Only what has a body has a type and conditions. */
 	const char *const *first = body ? own : own + 2;
-	const struct sigv4_keys keys = {s->access_key, s->secret_key, NULL};
-	CLEANUP(strv_free) struct strv headers = {0};
+	struct sigv4_keys keys;
+	CLEANUP(headers_free) struct strv headers = {0};
 	struct digest payload;
 	const char *date;
 	struct http_request request = {.url = url,
@@ -79,6 +88,9 @@ static int ask_once(struct s3 *s, const char *method, const char *url, const cha
 					.region = s->region,
 					.service = "s3"};
 
+	if (s3_keys_refresh(&s->keys, store_time_left(&s->store, CONNECT_MS), err) < 0)
+		return -1;
+	keys = (struct sigv4_keys){s->keys.access, s->keys.secret, s->keys.token};
 	if (body)
 		digest_bytes(body, strlen(body), &payload);
 	for (const char *const *h = first; *h; h++)
@@ -120,17 +132,17 @@ static int refused(const struct s3 *s, const char *url, const struct answer *a, 
 	if (strcmp(a->code, "SignatureDoesNotMatch") == 0)
 		return err_hint(err,
 				"ingot.cluster.s3.secret_key is not that of access key '%.64s'",
-				s->access_key);
+				s->keys.access);
 	if (strcmp(a->code, "InvalidAccessKeyId") == 0)
 		return err_hint(err, "the store does not know ingot.cluster.s3.access_key '%.64s'",
-				s->access_key);
+				s->keys.access);
 	if (strcmp(a->code, "NoSuchBucket") == 0)
 		return err_hint(err, "make the bucket of ingot.cluster.s3.bucket first");
 	if (status == 403)
 		return err_hint(err,
 				"allow '%.64s' s3:GetObject, s3:PutObject and, so that a missing "
 				"object is told from a forbidden one, s3:ListBucket",
-				s->access_key);
+				s->keys.access);
 	if ((status >= 300 && status < 400) || strstr(a->code, "Authorization"))
 		return err_hint(err,
 				"check ingot.cluster.s3.region ('%.64s') and "
@@ -246,7 +258,7 @@ static void s3_close(struct rendezvous *r)
 	if (!s)
 		return;
 	store_end(&s->store);
-	store_secret_free(s->secret_key);
+	s3_keys_free(&s->keys);
 	free(s->url);
 	free(s->probe_url);
 	mem_wipe(s, sizeof(*s));
@@ -274,6 +286,21 @@ static bool is_path(const char *text)
 	return !strstr(path, "//") && !strstr(path, "/./") && !strstr(path, "/../");
 }
 
+/* Without both keys those of the instance's role are taken. */
+static int read_keys(struct s3_keys *keys, const struct rendezvous *r, struct err *err)
+{
+	const char *access = store_setting(r, "s3", "access_key");
+
+	keys->of_role = !access && !store_setting(r, "s3", "secret_key");
+	if (keys->of_role)
+		return 0;
+	if (!access || !access[0])
+		return err_set(err, ERR_PROFILE, "ingot.cluster.s3.access_key is missing");
+	keys->access = mem_strdup(access);
+	keys->secret = store_secret(r, "s3", "secret_key", err);
+	return keys->secret ? 0 : -1;
+}
+
 static int read_settings(struct s3 *s, const struct rendezvous *r, struct err *err)
 {
 	const char *endpoint = store_setting(r, "s3", "endpoint");
@@ -297,11 +324,7 @@ static int read_settings(struct s3 *s, const struct rendezvous *r, struct err *e
 	if (!prefix[0] || !is_path(prefix))
 		return err_set(err, ERR_PROFILE,
 			       "ingot.cluster.s3.prefix must be a path like 'ingot' or 'a/b'");
-	s->access_key = store_setting(r, "s3", "access_key");
-	if (!s->access_key || !s->access_key[0])
-		return err_set(err, ERR_PROFILE, "ingot.cluster.s3.access_key is missing");
-	s->secret_key = store_secret(r, "s3", "secret_key", err);
-	if (!s->secret_key)
+	if (read_keys(&s->keys, r, err) < 0)
 		return -1;
 	s->region = store_setting(r, "s3", "region");
 	s->region = s->region ? s->region : REGION;

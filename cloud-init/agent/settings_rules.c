@@ -17,8 +17,8 @@ static const struct backend {
 } backends[] = {
 	{"seeds", {"name", "secret", "seeds"}},
 	{"etcd", {"name", "secret", "etcd", "etcd.endpoints"}},
-	{"s3",
-	 {"name", "secret", "s3", "s3.endpoint", "s3.bucket", "s3.access_key", "s3.secret_key"}},
+	/* Without access_key and secret_key those of an EC2 role are taken. */
+	{"s3", {"name", "secret", "s3", "s3.endpoint", "s3.bucket"}},
 	{"static", {"static", "static.managers"}},
 };
 
@@ -129,7 +129,7 @@ static void check_pools(const struct doc_node *cluster, struct doc_report *repor
 void settings_rules_check(const struct doc_node *settings, struct doc_report *report)
 {
 	const struct doc_pair *cluster = doc_node_pair(settings, "cluster");
-	const struct doc_node *rendezvous, *etcd;
+	const struct doc_node *rendezvous, *etcd, *s3;
 	const char *name = "seeds";
 
 	if (!cluster || cluster->value->kind != DOC_MAP)
@@ -148,5 +148,8 @@ void settings_rules_check(const struct doc_node *settings, struct doc_report *re
 	etcd = doc_node_get(cluster->value, "etcd");
 	if (etcd)
 		check_both(etcd, "etcd", "user", "password", report);
+	s3 = doc_node_get(cluster->value, "s3");
+	if (s3)
+		check_both(s3, "s3", "access_key", "secret_key", report);
 	check_pools(cluster->value, report);
 }

@@ -6,7 +6,7 @@
 set -eu
 
 . "${0%/*}/../lib.sh"
-requires etcd python3 openssl jq curl
+requires etcd python3 openssl jq curl ip
 rendezvous=$INGOT_BUILD/helper/agent_rendezvous
 [ -x "$rendezvous" ] || bail "$rendezvous is not built"
 unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY
@@ -234,6 +234,28 @@ jq --rawfile ca ca.pem --arg url "https://127.0.0.1:$server_port" '.s3.endpoint 
 like "$(r tls m1 claim)" '^won ' "s3: TLS with an authority of its own"
 settings bad 'del(.s3.ca)' tls
 refused bad 4 '[Cc]ertificate' "s3: a certificate of an unknown authority"
+
+# In a network of its own there can be the address of EC2's metadata service.
+cat >role.sh <<'SH'
+ip link set lo up
+ip address add 169.254.169.254/32 dev lo
+python3 "$1/tests/fake/s3" --role --host 169.254.169.254 --port 80 ASIAROLE role-secret bucket eu-1 >role.port &
+trap 'kill -9 $!' EXIT
+until [ -s role.port ]; do sleep 0.1; done
+"${@:2}"
+curl -sSf http://169.254.169.254/_control/log >role.log
+SH
+jq 'del(.s3.access_key, .s3.secret_key) | .s3.endpoint = "http://169.254.169.254"' s3.json >role.json
+if unshare --net true 2>/dev/null; then
+    run_ok "s3: the keys of an EC2 role are taken" unshare --net bash role.sh "$top" \
+        "$rendezvous" "$tmp" "$tmp/role.json" m1 manager claim renew publish=c1 look
+    is "$(awk '{ print $1 }' <<<"$out" | xargs)" "won held held READY" "s3: and do"
+    is "$(grep -c metadata role.log)" 3 "s3: they are asked for once"
+    run_status 4 "s3: no keys and no role" unshare --net "$rendezvous" "$tmp" "$tmp/role.json" m1 manager look
+    like "$err" 'outside of EC2 set ingot.cluster.s3.access_key' "s3: says what is missing"
+else
+    skip "s3: the keys of an EC2 role" "no network namespaces here"
+fi
 
 port=$(free_port)
 start_etcd secure "$port" https --cert-file server.pem --key-file server.key

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzz target: what a S3 store answers: its date, the code of an error, the record. A line, then the body.
+ * Fuzz target: what a S3 store answers: its date, the code of an error, the record, keys of a role. A line, then the body.
  */
 #include "agent/rendezvous_record.h"
 #include "agent/s3_answer.h"
+#include "agent/s3_keys.h"
 
 #include "base/mem.h"
 
@@ -23,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* A copy of its very size, so that reading behind it is seen. */
 	CLEANUP_FREE char *body = mem_strndup(end ? (const char *)end + 1 : "", rest);
 	char code[S3_CODE_SIZE];
+	struct s3_keys keys = {0};
 	int64_t seconds;
 
 	if (s3_date(date, &seconds) && (seconds < 0 || seconds > 253402300800))
@@ -33,5 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 	if (rendezvous_record_parse(body, rest, "prod", &record, NULL) == 0 && record.epoch == 0)
 		abort();
+	if (s3_keys_parse(body, rest, &keys) && strpbrk(keys.token, "\r\n"))
+		abort();
+	s3_keys_free(&keys);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "agent/etcd_answer.h"
 #include "agent/rendezvous_store.h"
 #include "agent/s3_answer.h"
+#include "agent/s3_keys.h"
 
 #include "base/mem.h"
 
@@ -131,6 +132,27 @@ TEST(s3_codes_and_dates)
 		CODE("<Code>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa</Code>"),
 		"");
 	CHECK_STR(s3_error_code(NULL, 0, code), "");
+}
+
+TEST(s3_keys_of_a_role)
+{
+	static const char good[] =
+		"{\"Code\":\"Success\",\"Type\":\"AWS-HMAC\",\"AccessKeyId\":\"ASIA\","
+		"\"SecretAccessKey\":\"S/+\",\"Token\":\"T==\"}";
+	static const char *const bad[] = {
+		"", "{}", "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"S\"}",
+		"{\"AccessKeyId\":\"A\\r\\nX: y\",\"SecretAccessKey\":\"S\","
+		"\"Token\":\"T\"}"};
+	struct s3_keys keys = {.of_role = true};
+
+	CHECK(s3_keys_parse(good, strlen(good), &keys));
+	CHECK_STR(keys.access, "ASIA");
+	CHECK_STR(keys.secret, "S/+");
+	CHECK_STR(keys.token, "T==");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		CHECK(!s3_keys_parse(bad[i], strlen(bad[i]), &keys));
+		CHECK(!keys.access && !keys.secret && !keys.token);
+	}
 }
 
 /* ---- the record -------------------------------------------------------------------------------------------- */
@@ -265,7 +287,8 @@ TEST(settings_are_checked)
 		{"s3",
 		 HEAD "\"s3\":{\"endpoint\":\"https://h\",\"bucket\":\"b\",\"prefix\":\"a/../b\"}}",
 		 "ingot.cluster.s3.prefix"},
-		{"s3", HEAD "\"s3\":{\"endpoint\":\"https://h\",\"bucket\":\"b\"}}",
+		{"s3",
+		 HEAD "\"s3\":{\"endpoint\":\"https://h\",\"bucket\":\"b\",\"secret_key\":\"k\"}}",
 		 "ingot.cluster.s3.access_key is missing"},
 		{"s3",
 		 HEAD "\"s3\":{\"endpoint\":\"https://h\",\"bucket\":\"b\",\"access_key\":\"k\"}}",
