@@ -43,7 +43,9 @@ void health_lower(struct health *health, enum health_verdict verdict, const char
 	va_end(ap);
 }
 
-/* Units whose failure is this machine's failure: ours and those that the profile enables. */
+/* Units whose failure is this machine's failure: ours and those that the profile enables. User-data that is wrong and
+ * commands of it that fail are no failure of ingot-provision*.service and ingot-final.service (SuccessExitStatus=):
+ * another image would be given the same. A crash of the agent in them is. */
 static bool is_ours(const struct agent *agent, const char *unit)
 {
 	if (strcmp(unit, "ingot-health.service") == 0 ||
@@ -55,9 +57,16 @@ static bool is_ours(const struct agent *agent, const char *unit)
 /* Jobs that wait for the answer, or that may wait for ever by design. */
 static bool may_run(const char *unit)
 {
-	static const char *const waiting[] = {"ingot-health.service", "ingot-join.service",
-					      "ingot-serve.service", "boot-complete.target",
-					      "systemd-bless-boot.service"};
+	static const char *const waiting[] = {
+		"ingot-health.service",
+		"ingot-join.service",
+		"ingot-serve.service",
+		"boot-complete.target",
+		"systemd-bless-boot.service",
+		/* The metadata source and the user's commands are not the image. */
+		"ingot-provision.service",
+		"ingot-final.service",
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++)
 		if (strcmp(unit, waiting[i]) == 0)

@@ -33,6 +33,8 @@ static const struct verb verbs[] = {
 	{"rollback", verb_rollback, "after a failed health check: reboot if this boot is on trial",
 	 NULL},
 	{"status", verb_status, "print what this machine is, what it waits for and why", NULL},
+	{"provision", verb_provision,
+	 "apply what the metadata source says: local, network or final", "STAGE"},
 	{"query", verb_query, "print what the metadata says about this machine", "[KEY]"},
 	{"check-user-data", verb_check_user_data, "say what is wrong in a file of user-data",
 	 "[FILE]"},

@@ -37,7 +37,8 @@ json_t *settings_json(const struct doc_node *settings);
 json_t *settings_json_wrong(const char *problem);
 
 /* Reads SETTINGS_FILE: an empty object when there is none. ERR_PROFILE when user-data's settings were wrong:
- * a machine must not act as if it had been given none. Caller decrefs; NULL on errors. */
+ * a machine must not act as if it had been given none; ERR_NETWORK while the source that may have some has not answered
+ * (PROVISION_PENDING). Caller decrefs; NULL on errors. */
 json_t *settings_load(const struct agent *agent, struct err *err);
 
 /* Writes SETTINGS_FILE with mode 0600. */

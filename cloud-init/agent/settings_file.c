@@ -5,6 +5,8 @@
  */
 #include "agent/settings.h"
 
+#include "agent/provision.h"
+
 #include "base/fd.h"
 #include "base/mem.h"
 
@@ -32,8 +34,15 @@ json_t *settings_load(const struct agent *agent, struct err *err)
 {
 	CLEANUP_FREE char *full = agent_path(agent, SETTINGS_FILE);
 	json_t *settings;
+	CLEANUP_FREE char *pending = agent_path(agent, PROVISION_PENDING);
 	const char *wrong;
 
+	if (access(pending, F_OK) == 0) {
+		err_set(err, ERR_NETWORK,
+			"the settings are not known yet: the metadata source has "
+			"not answered");
+		return NULL;
+	}
 	if (access(full, F_OK) < 0 && errno == ENOENT)
 		return json_object();
 	settings = agent_read_json(agent, SETTINGS_FILE, err);

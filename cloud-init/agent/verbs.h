@@ -58,4 +58,10 @@ int verb_query(const struct verb_options *options, struct err *err);
  * (Markdown). Needs no root, writes nothing. */
 int verb_check_user_data(const struct verb_options *options, struct err *err);
 
+/* Makes the machine what its metadata source says. argument: "local" (before the network), "network" (when the source
+ * needs it; timeout is how long it may take to answer, default 60 s) or "final" (when all else runs: commands of the
+ * user). Goes on after what is wrong; then ERR_PROFILE (user-data), ERR_NETWORK (the source is silent: try again) or
+ * ERR_OTHER (this machine). Needs root. Blocks as long as the user's commands do. */
+int verb_provision(const struct verb_options *options, struct err *err);
+
 #endif
