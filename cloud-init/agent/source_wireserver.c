@@ -20,13 +20,13 @@ bool source_wireserver_option(const char *lease, char address[16])
 {
 	for (const char *p = lease; p; p = strchr(p, '\n')) {
 		unsigned a, b, c, d;
-		int len = 0;
 
 		p += *p == '\n';
 		if (!str_has_prefix(p, "OPTION_245="))
 			continue;
-		if (sscanf(p + 11, "%2x%2x%2x%2x%n", &a, &b, &c, &d, &len) != 4 || len != 8 ||
-		    (p[19] != '\n' && p[19] != '\0'))
+		p += 11;
+		if (strspn(p, "0123456789abcdefABCDEF") != 8 || (p[8] != '\n' && p[8] != '\0') ||
+		    sscanf(p, "%2x%2x%2x%2x", &a, &b, &c, &d) != 4)
 			return false;
 		snprintf(address, 16, "%u.%u.%u.%u", a & 255, b & 255, c & 255, d & 255);
 		return true;
