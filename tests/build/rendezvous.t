@@ -276,6 +276,14 @@ like "$(r secure m1 look)" EMPTY "etcd: a user for an etcd that asks for none"
 v3 auth/enable '{}'
 is "$(r secure m1 look claim renew publish=c1 look | awk '{ print $1 }' | xargs)" "EMPTY won held held READY" \
     "etcd: TLS with an authority of its own, user and password"
+# An etcd that was started again knows no token of before.
+r secure m1 look sleep=4 look >restarted 2>&1 &
+looker=$!
+wait_for 20 test -s restarted || true
+stop "$etcd_pid"
+start_etcd secure "$port" https --cert-file server.pem --key-file server.key
+wait "$looker" || true
+is "$(awk '{ print $1 }' restarted | xargs)" "READY READY" "etcd: a token that is over is replaced"
 settings bad '.etcd.password = "wrong-password"' secure
 refused bad 3 "etcd.user \\('ingot'\\)" "etcd: a wrong password"
 settings bad 'del(.etcd.user, .etcd.password)' secure
