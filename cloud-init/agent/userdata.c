@@ -155,16 +155,11 @@ void userdata_read_part(struct userdata_reader *reader, const struct userdata_pa
 }
 
 void userdata_read_child(struct userdata_reader *reader, const struct userdata_part *parent,
-			 const char *text, size_t len, const char *type, const char *filename)
+			 const struct userdata_part *child)
 {
-	struct userdata_part part = {
-		.text = text,
-		.len = len,
-		.type = type,
-		.filename = filename,
-		.depth = parent->depth + 1,
-	};
+	struct userdata_part part = *child;
 
+	part.depth = parent->depth + 1;
 	if (reader->parts == USERDATA_PARTS_MAX) {
 		if (!reader->full)
 			doc_error(&reader->report, &parent->place, "more than %zu parts",
@@ -192,7 +187,7 @@ static struct doc_node *read_source(struct userdata_reader *reader, const struct
 	struct userdata_part part = {.place = {name, 1, 1}};
 
 	reader->source = name;
-	reader->configs = doc_node_new(reader->arena, DOC_LIST, part.place);
+	reader->config = NULL;
 	if (data->len == 0)
 		return NULL;
 	/* Scripts and values stay, whatever becomes of the instance. */
@@ -200,7 +195,7 @@ static struct doc_node *read_source(struct userdata_reader *reader, const struct
 	part.len = data->len;
 	if (userdata_count(reader, &part.place, part.len))
 		userdata_read_part(reader, &part);
-	return userdata_merge(reader->arena, reader->configs);
+	return reader->config;
 }
 
 /* User-data may refuse what the platform gives: "vendor_data: {enabled: false}". */

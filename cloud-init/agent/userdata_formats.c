@@ -11,6 +11,15 @@
 
 /* ---- cloud-config ---------------------------------------------------------------------------- */
 
+static size_t count_nodes(const struct doc_node *node)
+{
+	size_t count = 1;
+
+	for (size_t i = 0; node->kind != DOC_SCALAR && i < node->count; i++)
+		count += count_nodes(node->kind == DOC_MAP ? node->pairs[i].value : node->items[i]);
+	return count;
+}
+
 struct doc_node *userdata_parse(struct userdata_reader *reader, const struct userdata_part *part)
 {
 	size_t before = reader->report.count;
@@ -19,9 +28,14 @@ struct doc_node *userdata_parse(struct userdata_reader *reader, const struct use
 	if (part->len > DOC_BYTES_MAX)
 		doc_error(&reader->report, &part->place, "YAML of more than %zu MiB",
 			  DOC_BYTES_MAX >> 20);
+	else if (reader->nodes > USERDATA_NODES_MAX)
+		doc_error(&reader->report, &part->place, "more than %zu values in all parts",
+			  USERDATA_NODES_MAX);
 	else
 		node = doc_parse(reader->arena, part->text, part->len, part->place,
 				 &reader->report);
+	if (node)
+		reader->nodes += count_nodes(node);
 	if (reader->report.count > before)
 		userdata_lost(reader);
 	return node;
@@ -41,7 +55,7 @@ static void read_config(struct userdata_reader *reader, const struct userdata_pa
 		userdata_lost(reader);
 		return;
 	}
-	doc_node_append(reader->arena, reader->configs, config);
+	userdata_merge(reader, config, part);
 }
 
 /* ---- scripts --------------------------------------------------------------------------------- */
@@ -141,8 +155,11 @@ static void read_vendor_json(struct userdata_reader *reader, const struct userda
 	const char *text = json_member_string(json, "cloud-init");
 
 	if (text)
-		userdata_read_child(reader, part, mem_arena_strdup(reader->arena, text),
-				    strlen(text), NULL, NULL);
+		userdata_read_child(reader, part,
+				    &(struct userdata_part){
+					    .text = mem_arena_strdup(reader->arena, text),
+					    .len = strlen(text),
+				    });
 }
 
 static void read_json(struct userdata_reader *reader, const struct userdata_part *part,

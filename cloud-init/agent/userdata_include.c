@@ -162,8 +162,11 @@ static void include(struct userdata_reader *reader, const struct userdata_part *
 	    !userdata_count(reader, &part->place, text.len))
 		return;
 	userdata_read_child(reader, part,
-			    mem_arena_strndup(reader->arena, text.data ? text.data : "", text.len),
-			    text.len, NULL, NULL);
+			    &(struct userdata_part){
+				    .text = mem_arena_strndup(reader->arena,
+							      text.data ? text.data : "", text.len),
+				    .len = text.len,
+			    });
 }
 
 /* Steps over word and the blanks behind it when the line begins with it. */
@@ -245,7 +248,13 @@ static void read_item(struct userdata_reader *reader, const struct userdata_part
 	}
 	if (!type && !userdata_is_marked(content, strlen(content)))
 		type = "text/cloud-config";
-	userdata_read_child(reader, &at, content, strlen(content), type, filename);
+	userdata_read_child(reader, &at,
+			    &(struct userdata_part){
+				    .text = content,
+				    .len = strlen(content),
+				    .type = type,
+				    .filename = filename,
+			    });
 }
 
 void userdata_read_archive(struct userdata_reader *reader, const struct userdata_part *part,

@@ -21,7 +21,7 @@ struct mime_entity {
 	const char *body, *end;
 	const char *type;     /* lower case; NULL: not said */
 	const char *boundary; /* or NULL */
-	const char *filename, *name;
+	const char *filename, *name, *merge;
 	enum mime_encoding encoding;
 	bool crlf; /* its lines end in CR LF, so those are not part of the text */
 	bool wrong;
@@ -43,8 +43,11 @@ static struct doc_place place_at(const struct userdata_part *part, const char *a
 static void report(struct userdata_reader *reader, const struct mime_entity *entity, const char *at,
 		   const char *message)
 {
-	struct doc_place place = place_at(entity->part, at);
+	struct doc_place place = entity->part->place;
 
+	/* Lines are counted from the start: not for what is not printed. */
+	if (reader->report.count < DOC_PROBLEMS_MAX)
+		place = place_at(entity->part, at);
 	doc_error(&reader->report, &place, "%s", message);
 	userdata_lost(reader);
 }
@@ -226,8 +229,7 @@ static void read_header(struct userdata_reader *reader, struct mime_entity *enti
 		report(reader, entity, p, "'Launch-Index' is not supported");
 		entity->wrong = true;
 	} else if (is_header(p, next, "merge-type") || is_header(p, next, "x-merge-type")) {
-		report(reader, entity, p, "'Merge-Type' is not supported");
-		entity->wrong = true;
+		entity->merge = value;
 	}
 }
 
@@ -383,7 +385,7 @@ static void read_multipart(struct userdata_reader *reader, const struct mime_ent
 	const char *p = entity->body, *begin = NULL, *next;
 	bool last = false;
 
-	for (; p < entity->end && !last; p = next) {
+	for (; p < entity->end && !last && !reader->full; p = next) {
 		struct mime_entity inner = {
 			.part = entity->part,
 			.depth = entity->depth + 1,
@@ -399,7 +401,7 @@ static void read_multipart(struct userdata_reader *reader, const struct mime_ent
 	}
 	if (!begin)
 		report(reader, entity, entity->headers, "a multipart without a part");
-	else if (!last)
+	else if (!last && !reader->full)
 		report(reader, entity, begin,
 		       "this part is cut off: there is no last delimiter behind it");
 }
@@ -430,8 +432,14 @@ static void read_entity(struct userdata_reader *reader, struct mime_entity *enti
 		return;
 	parent.depth = entity->depth;
 	parent.place = place_at(entity->part, entity->headers);
-	userdata_read_child(reader, &parent, decoded, len, entity->type,
-			    entity->filename ? entity->filename : entity->name);
+	userdata_read_child(reader, &parent,
+			    &(struct userdata_part){
+				    .text = decoded,
+				    .len = len,
+				    .type = entity->type,
+				    .filename = entity->filename ? entity->filename : entity->name,
+				    .merge = entity->merge,
+			    });
 }
 
 void userdata_read_mime(struct userdata_reader *reader, const struct userdata_part *part,

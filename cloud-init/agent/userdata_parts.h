@@ -8,9 +8,11 @@
 
 #include "agent/userdata.h"
 
-#define USERDATA_DEPTH_MAX 8u                   /* of parts in parts and includes in includes */
-#define USERDATA_PARTS_MAX ((size_t)256)        /* of both data together */
-#define USERDATA_PART_MAX ((size_t)4 << 20)     /* bytes of one part, decoded */
+#define USERDATA_DEPTH_MAX 8u               /* of parts in parts and includes in includes */
+#define USERDATA_PARTS_MAX ((size_t)256)    /* of both data together */
+#define USERDATA_PART_MAX ((size_t)4 << 20) /* bytes of one part, decoded */
+#define USERDATA_NODES_MAX \
+	(2 * DOC_NODES_MAX) /* of YAML in all parts; one more document may follow */
 #define USERDATA_DECODED_MAX ((size_t)16 << 20) /* bytes of all parts, decoded */
 
 struct userdata_part {
@@ -19,6 +21,7 @@ struct userdata_part {
 	struct doc_place place; /* where its first byte is */
 	const char *type;       /* as MIME or an archive says, in lower case; or NULL */
 	const char *filename;   /* the same; as it came, or NULL */
+	const char *merge;      /* how MIME says that a cloud-config is merged, or NULL */
 	size_t number;          /* 0: the whole of the data */
 	unsigned depth;
 };
@@ -30,8 +33,8 @@ struct userdata_reader {
 	struct doc_report report;
 	const char *source; /* "user-data" or "vendor-data", as shown */
 	bool vendor, full;  /* full: that there are too many parts is told */
-	size_t parts, decoded, includes;
-	struct doc_node *configs; /* a list: those of this source, in order */
+	size_t parts, decoded, includes, nodes;
+	struct doc_node *config; /* those of this source so far, merged; or NULL */
 };
 
 struct userdata_format {
@@ -53,9 +56,10 @@ extern const struct userdata_format userdata_formats[];
 /* Reads one part: takes off what it is wrapped in, finds its format, reads that. */
 void userdata_read_part(struct userdata_reader *reader, const struct userdata_part *part);
 
-/* Reads a part inside parent: gives it a number, a name and its place. type and filename may be NULL. */
+/* Reads a part inside parent, of which text, len and perhaps type, filename and merge are given: it gets a
+ * number, a name and its place. */
 void userdata_read_child(struct userdata_reader *reader, const struct userdata_part *parent,
-			 const char *text, size_t len, const char *type, const char *filename);
+			 const struct userdata_part *child);
 
 /* True when the text begins with a mark. */
 bool userdata_is_marked(const char *text, size_t len);
@@ -99,8 +103,9 @@ bool userdata_count(struct userdata_reader *reader, const struct doc_place *plac
 /* Says that something that may hold settings cannot be read. */
 void userdata_lost(struct userdata_reader *reader);
 
-/* Merges a list of configs into the first of them; NULL when there are none. Which value wins: see the file. */
-struct doc_node *userdata_merge(struct mem_arena *arena, const struct doc_node *configs);
+/* Merges the config of a part over those before it. Which value wins: see the file. */
+void userdata_merge(struct userdata_reader *reader, struct doc_node *config,
+		    const struct userdata_part *part);
 
 /* Puts one map (or NULL) under another one, which is changed: what it has stays. */
 struct doc_node *userdata_merge_under(struct mem_arena *arena, struct doc_node *over,

@@ -320,6 +320,58 @@ TEST(later_parts_replace)
 	userdata_free(&userdata);
 }
 
+/* The lists a: [1, 2] and then [3], and the maps m, merged as the second part says. */
+static void check_merge(const char *how, const char *header, const char *want_list,
+			const char *want_map)
+{
+	char text[1024], list[64] = "", map[64] = "";
+	struct userdata userdata;
+	const struct doc_node *node;
+
+	snprintf(
+		text, sizeof(text),
+		"Content-Type: multipart/mixed; boundary=A\n\n"
+		"--A\nContent-Type: text/cloud-config\n\na: [1, 2]\nm: {x: 1, y: 1}\ns: p\n"
+		"--A\nContent-Type: text/cloud-config\n%s\na: [3]\nm: {x: 2, z: 3, y: }\ns: q\n%s\n"
+		"--A--\n",
+		header, how);
+	userdata = read_text(text);
+	check_good(&userdata);
+	CHECK(!doc_node_get(userdata.config, "merge_how"));
+	node = doc_node_get(userdata.config, "a");
+	for (size_t i = 0; i < node->count; i++)
+		strcat(list, node->items[i]->text);
+	node = doc_node_get(userdata.config, "m");
+	for (size_t i = 0; i < node->count; i++)
+		sprintf(map + strlen(map), "%s%s", node->pairs[i].key, node->pairs[i].value->text);
+	strcat(map, doc_node_string(userdata.config, "s"));
+	CHECK_STR(list, want_list);
+	CHECK_STR(map, want_map);
+	userdata_free(&userdata);
+}
+
+/* What cloud-init 22.4.2 does with the same text. */
+TEST(parts_say_how_they_are_merged)
+{
+	check_merge("", "", "3", "x2z3yq");
+	check_merge("merge_how: list(append)+dict(recurse_array)+str()", "", "123", "x1y1z3p");
+	check_merge("merge_type: 'dict(recurse_list, recurse_str)+list(prepend)+str(append)'", "",
+		    "312", "x1y1z3pq");
+	check_merge("", "Merge-Type: list(append)+dict(recurse_array,replace)+str()\n", "3",
+		    "x2z3yq");
+	check_merge("merge_how: [{name: list, settings: [append]},\n"
+		    "  {name: dict, settings: [no_replace, recurse_list]}]",
+		    "", "123", "x1y1z3p");
+	check_merge("merge_how: list()+dict(recurse_list)+str()", "", "32", "x1y1z3p");
+	check_merge("merge_how: list(no_replace)+dict(recurse_list)+str()", "", "12", "x1y1z3p");
+	check_merge("merge_how: list(append)+dict(recurse_list,allow_delete)", "", "123", "x1z3p");
+	/* Without a rule for maps nothing is taken. */
+	check_merge("merge_how: list(append)", "", "12", "x1y1p");
+	/* The part's own rule goes before that of its header. */
+	check_merge("merge_how: list(prepend)+dict(recurse_list)",
+		    "X-Merge-Type: list(append)+dict(recurse_list)\n", "312", "x1y1z3p");
+}
+
 TEST(vendor_data_is_below)
 {
 	static const char user[] = "#cloud-config\nm: {x: 2}\nl: [3]\nv: {}\n";
