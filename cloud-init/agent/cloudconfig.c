@@ -113,29 +113,34 @@ static const struct cc_row *find_row(const char *key)
 	return NULL;
 }
 
-void cc_check(struct cc *cc)
+static void check_key(const struct doc_pair *pair, struct mem_arena *arena,
+		      struct doc_report *report, json_t *notes)
 {
 	const char *names[sizeof(cc_rows) / sizeof(cc_rows[0])];
+	const struct cc_row *row = find_row(pair->key);
 	size_t count = 0;
 
-	for (const struct cc_row *row = cc_rows; row->key; row++)
-		names[count++] = row->key;
-	for (size_t i = 0; i < cc->config->count; i++) {
-		const struct doc_pair *pair = &cc->config->pairs[i];
-		const struct cc_row *row = find_row(pair->key);
+	if (!row) {
+		for (row = cc_rows; row->key; row++)
+			names[count++] = row->key;
+		doc_error(report, &pair->place, "unknown key '%s'", doc_show(arena, pair->key));
+		doc_note_nearest(report, &pair->place, pair->key, names, count, false);
+	} else if (row->instead && !row->ignored) {
+		doc_error(report, &pair->place, "'%s' is not supported: %s", row->key,
+			  row->instead);
+	} else if (row->instead && notes) {
+		CLEANUP_FREE char *text =
+			mem_printf("%s: nothing to do: %s", row->key, row->instead);
 
-		if (!row) {
-			doc_error(&cc->problems, &pair->place, "unknown key '%s'",
-				  cc_show(cc, pair->key));
-			doc_note_nearest(&cc->problems, &pair->place, pair->key, names, count,
-					 false);
-		} else if (row->instead && row->ignored) {
-			cc_remark(cc, "%s: nothing to do: %s", row->key, row->instead);
-		} else if (row->instead) {
-			doc_error(&cc->problems, &pair->place, "'%s' is not supported: %s",
-				  row->key, row->instead);
-		}
+		json_array_append_new(notes, json_string(text));
 	}
+}
+
+void cc_check(const struct doc_node *config, struct mem_arena *arena, struct doc_report *report,
+	      json_t *notes)
+{
+	for (size_t i = 0; config->kind == DOC_MAP && i < config->count; i++)
+		check_key(&config->pairs[i], arena, report, notes);
 }
 
 /* Returns the outcome of one row. */

@@ -54,8 +54,10 @@ struct cc_row {
 /* In the order in which they are applied, ended by a row with a NULL key. */
 extern const struct cc_row cc_rows[];
 
-/* Tells the keys that are unknown or not supported, with their lines. Pure but for cc. */
-void cc_check(struct cc *cc);
+/* Tells the keys of a config (a map) that are unknown or not supported, with their lines; notes (a JSON array, or NULL)
+ * gets a text for each that needs nothing to be done. Pure. */
+void cc_check(const struct doc_node *config, struct mem_arena *arena, struct doc_report *report,
+	      json_t *notes);
 
 /* Applies every row of the stage; results (an object) gets the outcome of each key: "done", "failed", "kept"
  * (done before), "unsupported" or "ignored". Goes on after any failure. Needs root on a real machine. */

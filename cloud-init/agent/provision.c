@@ -185,7 +185,7 @@ static void apply_early(struct provision *p, bool network)
 		return;
 	}
 	apply_network(p, network);
-	cc_check(&p->cc);
+	cc_check(p->cc.config, p->cc.arena, &p->cc.problems, p->cc.notes);
 	/* Boothooks come first of all, as bootcmd does among the keys. */
 	script_run_all(&p->cc, &p->userdata, CC_EARLY);
 	cc_apply(&p->cc, CC_EARLY, p->keys);

@@ -10,6 +10,7 @@
 #include "agent/health.h"
 #include "agent/join.h"
 #include "agent/platform.h"
+#include "agent/provision.h"
 #include "agent/verbs.h"
 
 #include "base/mem.h"
@@ -130,6 +131,17 @@ static int add_containers(const struct agent *agent, json_t *into, struct err *e
 	return 0;
 }
 
+/* What the metadata source said and what became of it; absent when there is no source. */
+static int add_provision(const struct agent *agent, json_t *into, struct err *err)
+{
+	json_t *summary = provision_summary(agent, err);
+
+	if (!summary)
+		return err->code ? -1 : 0;
+	json_object_set_new(into, "provision", summary);
+	return 0;
+}
+
 static int add_units(const struct agent *agent, json_t *into, struct err *err)
 {
 	CLEANUP(bus_close) struct sd_bus *bus = NULL;
@@ -200,6 +212,7 @@ static const struct {
 	{"health", add_health},
 	{"tuning", add_tuning},
 	{"containers", add_containers},
+	{"provision", add_provision},
 	{"units", add_units},
 	{"marks", add_marks},
 };

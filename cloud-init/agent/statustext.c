@@ -152,6 +152,38 @@ static void print_containers(const json_t *containers, FILE *out)
 	}
 }
 
+/* Who this machine is, then what is wrong with its user-data and which of its commands failed. */
+static void print_provision(const json_t *provision, FILE *out)
+{
+	const json_t *scripts = json_object_get(provision, "scripts"), *script;
+	size_t i;
+
+	if (!provision)
+		return;
+	line(out, "hostname", "%s", text(provision, "hostname"));
+	line(out, "source", "%s, instance %s%s%s%s", text(provision, "source"),
+	     text(provision, "instance"),
+	     json_is_true(json_object_get(provision, "first_boot")) ? ", first boot" : "",
+	     json_is_true(json_object_get(provision, "cached")) ? ", as kept from an earlier boot"
+								: "",
+	     json_is_true(json_object_get(provision, "pending")) ? ", not all of it is known yet"
+								 : "");
+	if (json_is_true(json_object_get(provision, "upstream_cloud_init")))
+		line(out, "", "cloud-init does all but the key 'ingot'");
+	if (json_member_string(provision, "failure"))
+		line(out, "", "%s", text(provision, "failure"));
+	print_notes(json_object_get(provision, "problems"), "problem", out);
+	print_notes(json_object_get(provision, "notes"), "note", out);
+	json_array_foreach(scripts, i, script)
+	{
+		json_int_t code = json_integer_value(json_object_get(script, "exit"));
+
+		if (code)
+			line(out, "", "%s failed with exit code %lld", text(script, "name"),
+			     (long long)code);
+	}
+}
+
 static void print_units(const json_t *units, FILE *out)
 {
 	const json_t *unit;
@@ -191,6 +223,7 @@ void status_print(const json_t *status, FILE *out)
 	print_join(status, out);
 	print_engine(json_object_get(status, "engine"), out);
 	print_containers(json_object_get(status, "containers"), out);
+	print_provision(json_object_get(status, "provision"), out);
 	print_units(json_object_get(status, "failed_units"), out);
 	print_slot(status, out);
 	print_boot(json_object_get(status, "boot"), out);

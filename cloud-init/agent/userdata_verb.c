@@ -3,6 +3,7 @@
  * ingot-agent check-user-data: user-data as a machine would read it, before there is a machine; and the
  * table of our own settings for the README.
  */
+#include "agent/cloudconfig.h"
 #include "agent/settings.h"
 #include "agent/userdata.h"
 #include "agent/verbs.h"
@@ -72,6 +73,13 @@ static int check(const char *file, struct err *err)
 					       .name = file,
 					       .include = do_not_fetch},
 		      &userdata);
+	if (userdata.config) {
+		struct doc_report report = {.text = &userdata.problems,
+					    .count = userdata.problem_count};
+
+		cc_check(userdata.config, userdata.arena, &report, NULL);
+		userdata.problem_count = report.count;
+	}
 	if (not_fetched)
 		printf("%s: %zu included parts are not looked at\n", file, not_fetched);
 	if (userdata.problem_count == 0)

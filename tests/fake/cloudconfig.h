@@ -85,7 +85,7 @@ __attribute__((unused)) static struct config_run *config_apply(const char *text,
 	};
 	cc->problems.text = &cc->text;
 	run->keys = json_object();
-	cc_check(cc);
+	cc_check(cc->config, cc->arena, &cc->problems, cc->notes);
 	cc_apply(cc, stage, run->keys);
 	return run;
 }

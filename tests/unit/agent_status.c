@@ -405,3 +405,44 @@ TEST(rollback_reboots_only_trial_boots)
 	CHECK_OK(verb_rollback(&options, &err), &err);
 	CHECK_FILE("reboot.log", "reboot\nreboot\n");
 }
+
+TEST(what_became_of_user_data)
+{
+	CLEANUP_JSON json_t *status = NULL;
+	CLEANUP_FREE char *text = NULL;
+	const json_t *provision;
+
+	whole_machine();
+	fake_machine_file("/proc/sys/kernel/hostname", "m1\n");
+	fake_machine_file(
+		"/run/ingot/provision.json",
+		"{\"v\":1,\"source\":\"nocloud\",\"instance\":\"i-7\",\"first_boot\":true,\"cached\":false,"
+		"\"stages\":{\"local\":{\"problems\":[\"user-data:3:1: error: unknown key 'hostnam'\"],"
+		"\"notes\":[\"a note\"],\"scripts\":[{\"name\":\"bootcmd\",\"exit\":0}]},"
+		"\"final\":{\"problems\":[],\"notes\":[],\"scripts\":[{\"name\":\"runcmd\",\"exit\":3}]}}}");
+	status = gather();
+	provision = json_object_get(status, "provision");
+	CHECK_STR(json_member_string(provision, "hostname"), "m1");
+	CHECK_STR(json_member_string(provision, "instance"), "i-7");
+	CHECK_U64(json_array_size(json_object_get(provision, "scripts")), 2);
+	text = as_text(status);
+	CHECK_CONTAINS(text, "hostname   m1\n");
+	CHECK_CONTAINS(text, "source     nocloud, instance i-7, first boot\n");
+	CHECK_CONTAINS(text, "problem user-data:3:1: error: unknown key 'hostnam'\n");
+	CHECK_CONTAINS(text, "note a note\n");
+	CHECK_CONTAINS(text, "runcmd failed with exit code 3\n");
+	CHECK(!strstr(text, "bootcmd failed"));
+}
+
+TEST(a_source_that_has_not_answered)
+{
+	CLEANUP_JSON json_t *status = NULL;
+	CLEANUP_FREE char *text = NULL;
+
+	whole_machine();
+	fake_machine_file("/run/ingot/provision-pending", "");
+	status = gather();
+	CHECK(json_is_true(json_object_get(json_object_get(status, "provision"), "pending")));
+	text = as_text(status);
+	CHECK_CONTAINS(text, "not all of it is known yet");
+}
