@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -61,6 +62,33 @@ int cluster_check_memory(const struct cluster_member *members, size_t count, boo
 	return err_hint(err, "give them less 'memory', or start fewer of them");
 }
 
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Closes what whoever started us has open, such as a lock or a pipe that somebody reads to its end: all descriptors
+ * but those of the cluster. */
+static int close_others(const struct cluster_options *options, const struct cluster_state *state,
+			int owner)
+{
+	int keep[CLUSTER_MACHINES_MAX + 6] = {0, 1, 2, owner, state->dir, state->lock};
+	size_t count = 6;
+
+	for (size_t i = 0; i < options->count; i++)
+		if (options->members[i].seed > 0)
+			keep[count++] = options->members[i].seed;
+	qsort(keep, count, sizeof(*keep), by_number);
+	for (size_t i = 0; i < count; i++) {
+		unsigned from = (unsigned)keep[i] + 1;
+		unsigned to = i + 1 < count ? (unsigned)keep[i + 1] - 1 : ~0u;
+
+		if (from <= to && close_range(from, to, 0) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* The rest of the supervisor's life: nothing of the terminal, a session of its own. */
 static _Noreturn void become(const struct cluster_options *options,
 			     const struct cluster_state *state, int owner)
@@ -73,7 +101,7 @@ static _Noreturn void become(const struct cluster_options *options,
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		signal(numbers[i], SIG_DFL);
 	if (setsid() < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
-	    dup2(null, 2) < 0 || chdir("/") < 0)
+	    dup2(null, 2) < 0 || chdir("/") < 0 || close_others(options, state, owner) < 0)
 		_exit(ERR_OTHER);
 	_exit(supervisor_run(options, state, owner, &err) < 0 ? ERR_OTHER : 0);
 }

@@ -91,7 +91,8 @@ on worker 'docker ps --format "{{.Image}}"; docker exec $(docker ps -q) wget -q 
 is "$out" $'team/app:1\nfirst' 'and does its work'
 
 # ---- user-data ---------------------------------------------------------------------------------------------
-provisioned='hostname; cat /etc/app/greeting; stat -c "%a %U" /etc/app/greeting; getent passwd ops | cut -d: -f5,7
+# Commands of user-data run last, when the machine has joined already.
+provisioned='systemctl is-system-running --wait >/dev/null; hostname; cat /etc/app/greeting; stat -c "%a %U" /etc/app/greeting; getent passwd ops | cut -d: -f5,7
     cat ~ops/.ssh/authorized_keys | grep -c ops@laptop; cat /var/lib/runcmd.log'
 for name in manager worker; do
     on $name "$provisioned"

@@ -235,7 +235,11 @@ for signal in INT TERM KILL; do
 done
 
 run_ok 'one cluster' "$INGOT" -q cluster up --kvm off a.yaml
+exec 9>held
+flock -n 9
 run_ok 'and another one' "$INGOT" -q cluster up --kvm off b.yaml
+exec 9>&-
+run_ok 'that keeps nothing of its caller open' flock -n held true
 run_ok 'the first goes' "$INGOT" cluster down a.yaml
 run_ok 'the second stays' "$INGOT" cluster run b.yaml m true
 supervisor=$(pgrep -o -f "cluster up .*b.yaml")
