@@ -15,6 +15,11 @@ cp "$top/tests/bad-userdata/role.yaml" .
 run_status 3 'bad user-data' "$agent" check-user-data role.yaml
 is "$err" "$(cat "$top/tests/bad-userdata/role.yaml.err")
 ingot-agent: 1 error in 'role.yaml'" 'says what is wrong as a compiler does'
+printf '#cloud-config\nhostnam: a\npackages: [nginx]\ngrowpart: {mode: auto}\n' >keys.yaml
+run_status 3 'keys that the agent does not know' "$agent" check-user-data keys.yaml
+like "$err" "^keys.yaml:2:1: error: unknown key 'hostnam'" 'unknown'
+like "$err" "^keys.yaml:3:1: error: .*packages" 'not supported'
+unlike "$err" '^keys.yaml:4' 'not needed'
 printf '#include https://127.0.0.1:1/x\n' >include.txt
 run_ok 'nothing is fetched' "$agent" check-user-data include.txt
 like "$out" 'include.txt: 1 included part' 'but that is said'
