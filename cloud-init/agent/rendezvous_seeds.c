@@ -22,10 +22,10 @@
 bool seeds_outranks(const struct seeds_answer *a, size_t index_a, const struct seeds_answer *b,
 		    size_t index_b)
 {
-	if (a->epoch != b->epoch)
-		return a->epoch > b->epoch;
 	if (a->lonely != b->lonely)
 		return b->lonely;
+	if (a->epoch != b->epoch)
+		return a->epoch > b->epoch;
 	return index_a < index_b;
 }
 
@@ -284,8 +284,12 @@ static void judge(const struct seeds *seeds, bool may_claim, const struct seeds_
 	size_t member = best(seeds, SEEDS_MEMBER), claiming = best(seeds, SEEDS_CLAIMING);
 	size_t unready = best(seeds, SEEDS_UNREADY);
 	bool claims = own && own->state == SEEDS_CLAIMING;
+	/* Somebody is making the swarm that the one that we see will give way to. */
+	bool soon = member < seeds->count && seeds->answers[member].lonely &&
+		    claiming < seeds->count && !own &&
+		    seeds->answers[claiming].epoch > seeds->answers[member].epoch;
 
-	if (member < seeds->count) {
+	if (member < seeds->count && !soon) {
 		take_swarm(seeds, member, ret);
 		ret->gives_way = own && *own->cluster_id &&
 				 strcmp(own->cluster_id, ret->cluster_id) != 0 &&

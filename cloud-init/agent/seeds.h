@@ -65,8 +65,8 @@ bool seeds_answer_line(const struct seeds_answer *answer, char **ret);
 /* Reads an answer as seeds_request_parse does a request. */
 int seeds_answer_parse(const char *line, size_t len, struct seeds_answer *ret, struct err *err);
 
-/* Which of two claims or swarms goes on: true when the one of a (as seed number index_a) does. By epoch, then by
- * what is not lonely, then by the lower index. */
+/* Which of two claims or swarms goes on: true when the one of a (as seed number index_a) does. What is
+ * not lonely (it cannot be given up), then the higher epoch, then the lower index. */
 bool seeds_outranks(const struct seeds_answer *a, size_t index_a, const struct seeds_answer *b,
 		    size_t index_b);
 

@@ -88,6 +88,10 @@ void serve_close(struct serve *serve);
 /* Asks the engine again when what is known is older than age seconds. */
 void serve_refresh(struct serve *serve, double age);
 
+/* What a machine is to those who ask, for all that its record and its engine say. Pure. */
+void serve_describe(const struct record *record, const struct serve_facts *facts,
+		    struct seeds_answer *ret);
+
 /* From a request of somebody who has the secret to the answer; with the current token if he may have one. The
  * caller wipes it. */
 void serve_answer(struct serve *serve, const struct seeds_request *request,

@@ -60,11 +60,9 @@ static void describe_swarm(const struct serve_facts *facts, struct seeds_answer 
 	}
 }
 
-/* What this machine is, for all that the record and the engine say. */
-static void describe(struct serve *serve, struct seeds_answer *ret)
+void serve_describe(const struct record *record, const struct serve_facts *facts,
+		    struct seeds_answer *ret)
 {
-	const struct serve_facts *facts = &serve->facts;
-	const struct record *record = &serve->record;
 	bool claims = record->step == RECORD_CLAIM || record->step == RECORD_INIT;
 
 	ret->state = SEEDS_NEW;
@@ -77,19 +75,18 @@ static void describe(struct serve *serve, struct seeds_answer *ret)
 			ret->epoch = 1;
 		return;
 	}
-	if (*record->cluster_id) {
-		ret->state = SEEDS_UNREADY;
-		memcpy(ret->cluster_id, record->cluster_id, sizeof(ret->cluster_id));
-		snprintf(ret->why, sizeof(ret->why), "%s",
-			 !facts->answers ? "its engine does not answer"
-			 : facts->swarm.state == ENGINE_ACTIVE
-				 ? "it has no leader, or is no manager"
-			 : facts->swarm.state == ENGINE_LOCKED   ? "it is locked"
-			 : facts->swarm.state == ENGINE_INACTIVE ? "its engine has lost it"
-								 : "it waits for other managers");
-	} else if (claims) {
+	if (claims)
 		ret->state = SEEDS_CLAIMING;
-	}
+	if (!*record->cluster_id)
+		return;
+	ret->state = SEEDS_UNREADY;
+	memcpy(ret->cluster_id, record->cluster_id, sizeof(ret->cluster_id));
+	snprintf(ret->why, sizeof(ret->why), "%s",
+		 !facts->answers                         ? "its engine does not answer"
+		 : facts->swarm.state == ENGINE_ACTIVE   ? "it has no leader, or is no manager"
+		 : facts->swarm.state == ENGINE_LOCKED   ? "it is locked"
+		 : facts->swarm.state == ENGINE_INACTIVE ? "its engine has lost it"
+							 : "it waits for other managers");
 }
 
 static const struct engine_member *find_member(const struct serve *serve, const char *id)
@@ -197,7 +194,7 @@ void serve_answer(struct serve *serve, const struct seeds_request *request,
 		return;
 	}
 	serve_refresh(serve, FACTS_AGE);
-	describe(serve, ret);
+	serve_describe(&serve->record, &serve->facts, ret);
 	serve_notice(serve, request, ret->notice, sizeof(ret->notice));
 	if (ret->state != SEEDS_MEMBER || !request->token)
 		return;

@@ -11,22 +11,7 @@
 #include <string.h>
 #include <syslog.h>
 
-/* The agent's record forgets the swarm, then the engine does. */
-static int leave(struct join *join, const char *other, struct err *err)
-{
-	struct record *record = &join->record;
-
-	join_wait(join, false, "leaves its own swarm, which has nobody else: the cluster's is %s",
-		  other);
-	report_log(&join->report, LOG_WARNING, record_step_name(record->step), NULL,
-		   "leaves swarm %s, which has one node and no services, for swarm %s",
-		   *record->cluster_id ? record->cluster_id : "that it has just made", other);
-	record->cluster_id[0] = record->node_id[0] = '\0';
-	record->epoch = 0;
-	if (join_intend(join, RECORD_LEAVE, err) < 0)
-		return -1;
-	return join->swarm->leave(join, err);
-}
+#define LEAVE_PAUSE 3.0 /* seconds that a join with an earlier token may take to be seen */
 
 /* May this swarm be given up? */
 static int is_lonely(struct join *join, const struct engine_swarm *swarm, bool *ret,
@@ -41,6 +26,35 @@ static int is_lonely(struct join *join, const struct engine_swarm *swarm, bool *
 		return -1;
 	*ret = services == 0;
 	return 0;
+}
+
+/* The record forgets the swarm, so that serve gives no token of it any more; then, when nobody came with one that was
+ * given before, the engine leaves it. */
+static int leave(struct join *join, const char *other, struct err *err)
+{
+	struct record *record = &join->record, before = *record;
+	struct engine_swarm swarm;
+	bool lonely = false;
+
+	join_wait(join, false, "leaves its own swarm, which has nobody else: the cluster's is %s",
+		  other);
+	report_log(&join->report, LOG_WARNING, record_step_name(record->step), NULL,
+		   "leaves swarm %s, which has one node and no services, for swarm %s",
+		   *record->cluster_id ? record->cluster_id : "that it has just made", other);
+	record->cluster_id[0] = record->node_id[0] = '\0';
+	record->epoch = 0;
+	snprintf(record->joining, sizeof(record->joining), "%s", other);
+	if (join_intend(join, RECORD_LEAVE, err) < 0)
+		return -1;
+	join->seams->pause(join, LEAVE_PAUSE);
+	if (join->swarm->info(join, &swarm, err) < 0 || is_lonely(join, &swarm, &lonely, err) < 0)
+		return -1;
+	if (lonely)
+		return join->swarm->leave(join, err);
+	*record = before;
+	if (join_intend(join, before.step, err) < 0)
+		return -1;
+	return err_set(err, ERR_OTHER, "somebody has joined the swarm that was to be given up");
 }
 
 static void alarm_two(struct join *join, const char *own, const char *other,

@@ -103,7 +103,17 @@ static int claim(struct join *join, const struct rendezvous_view *view, enum joi
 		join_wait(join, true, "waits for an address that others can use");
 		return 0;
 	}
+	/* Without a store, silence is no proof: the swarm that was heard of is still there. */
+	if (*record->joining && !r->kind->publish && !r->initialise) {
+		join_wait(
+			join, true,
+			"waits for the managers of swarm %s, none of which answers; if that swarm is "
+			"lost: join --initialise",
+			record->joining);
+		return 0;
+	}
 	if (record->step != RECORD_CLAIM && record->step != RECORD_INIT) {
+		record->joining[0] = '\0';
 		record->epoch = view->epoch + 1;
 		if (join_intend(join, RECORD_CLAIM, err) < 0)
 			return -1;
@@ -271,6 +281,18 @@ static void introduce(struct join *join)
 	r->epoch = step == RECORD_CLAIM || step == RECORD_INIT ? join->record.epoch : 0;
 }
 
+/* A manager that has heard of a swarm never makes one of its own, also after a reboot. */
+static int remember(struct join *join, const struct rendezvous_view *view, struct err *err)
+{
+	struct record *record = &join->record;
+
+	if (!*view->cluster_id || join->rendezvous.kind->publish || !swarm_is_manager(join) ||
+	    strcmp(record->joining, view->cluster_id) == 0)
+		return 0;
+	snprintf(record->joining, sizeof(record->joining), "%s", view->cluster_id);
+	return join->seams->save(join, err);
+}
+
 static int follow(struct join *join, const struct rendezvous_view *view, enum join_next *ret_next,
 		  struct err *err)
 {
@@ -315,6 +337,8 @@ int member_inactive(struct join *join, enum join_next *ret_next, struct err *err
 	if (r->kind->look(r, &view, err) < 0)
 		return err_wrap(err, "cannot ask the rendezvous '%s'", r->kind->name);
 	tell_notice(join, view.notice);
+	if (remember(join, &view, err) < 0)
+		return -1;
 	return follow(join, &view, ret_next, err);
 }
 
