@@ -87,41 +87,15 @@ static void log_notes(const struct provision *p)
 		report_log(&p->report, LOG_INFO, "PROVISION", NULL, "%s", json_string_value(note));
 }
 
-/* userdata_include_fn has no context: whether a part could not be had. */
-static bool include_failed;
-
-static int include_later(const char *url, struct str *text, struct err *err)
-{
-	(void)url;
-	(void)text;
-	include_failed = true;
-	return err_set(err, ERR_NETWORK, "the network is not there yet");
-}
-
-static int include_now(const char *url, struct str *text, struct err *err)
-{
-	int r = source_include(url, text, err);
-
-	include_failed |= r < 0;
-	return r;
-}
-
-/* A part is missing that is not kept from an earlier boot either. */
-static bool lacks_part(const struct provision *p)
-{
-	return include_failed && p->userdata.settings_wrong;
-}
-
 /* Reads user-data and gets cc ready. */
 static void prepare(struct provision *p, bool network)
 {
 	const struct userdata_input input = {.agent = &p->agent,
 					     .instance = &p->instance,
-					     .include = network ? include_now : include_later};
+					     .include = network ? source_include : NULL};
 	const struct doc_place place = {.file = "user-data", .line = 1, .column = 1};
 	struct cc *cc = &p->cc;
 
-	include_failed = false;
 	userdata_read(&input, &p->userdata);
 	cc->agent = &p->agent;
 	cc->instance = &p->instance;
@@ -248,7 +222,7 @@ static int stage_local(struct provision *p, double timeout, struct err *err)
 		return set_pending(&p->agent, true, err);
 	}
 	prepare(p, false);
-	if (lacks_part(p) && set_pending(&p->agent, true, err) < 0)
+	if (p->userdata.missed && set_pending(&p->agent, true, err) < 0)
 		return -1;
 	apply_early(p, false);
 	return conclude(p, true, err);
@@ -266,7 +240,7 @@ static int stage_network(struct provision *p, double timeout, struct err *err)
 	apply_early(p, true);
 	r = conclude(p, true, err);
 	/* A server that does not give its part now may do so later: the unit starts again. */
-	if (lacks_part(p))
+	if (p->userdata.missed)
 		return err_set(err, ERR_NETWORK, "a part that user-data includes is missing");
 	if (set_pending(&p->agent, false, r < 0 ? NULL : err) < 0)
 		r = -1;
@@ -318,10 +292,9 @@ static void refresh(struct provision *p)
 
 static void tell_platform(struct provision *p)
 {
-	const struct source *source = source_find(p->instance.source);
 	struct err err = {0};
 
-	if (source && source->report && source->report(&p->agent, &p->instance, NULL, &err) < 0)
+	if (source_report(&p->agent, &p->instance, NULL, REPORT_WAIT, &err) < 0)
 		report_log(&p->report, LOG_WARNING, "PROVISION", &err,
 			   "cannot tell the platform that this machine is ready");
 }

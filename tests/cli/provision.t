@@ -159,6 +159,44 @@ missing "$root/etc/hostname" "the rest is left to it"
 is "$(summary upstream_cloud_init)" true "status says so"
 rm "$root/usr/bin/cloud-init"
 
+# ---- a source that needs the network ---------------------------------------------------------------
+# A seed by HTTP: pending until it answers, and nobody takes settings for absent meanwhile.
+mkdir -p "$tmp/seed"
+printf 'instance-id: i-net\n' >"$tmp/seed/meta-data"
+printf '%s\n' '#cloud-config' 'hostname: net1' 'ingot: {zone: n}' >"$tmp/seed/user-data"
+boot </dev/null
+rm -r "$root/run/credentials" "$root/var/lib/ingot"
+port=$((20000 + $$ % 20000))
+echo "ro ds=nocloud;s=http://127.0.0.1:$port/" >"$root/proc/cmdline"
+run_ok "local finds a source that needs the network" provision local
+exists "$root/run/ingot/provision-pending" "and leaves it to the next stage"
+missing "$root/etc/hostname" "nothing is applied yet"
+is "$(summary pending)" true "status says so"
+run_status 4 "a source that does not answer" "$agent" provision network --timeout=1 --root="$root"
+exists "$root/run/ingot/provision-pending" "is waited for"
+like "$(summary failure)" 'cannot' "status says what is the matter"
+if command -v python3 >/dev/null; then
+    (cd "$tmp/seed" && exec python3 -m http.server --bind 127.0.0.1 "$port" >"$tmp/http.log" 2>&1) &
+    server=$!
+    on_exit kill "$server"
+    run_ok "it answers" "$agent" provision network --timeout=30 --root="$root"
+    is "$(cat "$root/etc/hostname")" net1 "user-data is applied"
+    is "$(jq -r .zone "$root/run/ingot/settings.json")" n "settings are there"
+    missing "$root/run/ingot/provision-pending" "nothing is pending"
+    is "$(summary pending)" false "status knows"
+    # The next boot does not wait for it.
+    boot </dev/null
+    rm -r "$root/run/credentials"
+    run_ok "local at the next boot" provision local
+    is "$(cat "$root/etc/hostname")" net1 "takes what was kept"
+    missing "$root/run/ingot/provision-pending" "and waits for nobody"
+    is "$(summary cached)" true "status says that it is kept"
+else
+    skip "a source that answers" "python3 is missing"
+fi
+rm "$root/proc/cmdline"
+rm -rf "$root/var/lib/ingot"
+
 # ---- secrets ---------------------------------------------------------------------------------------
 boot i-7 <<'END'
 #cloud-config
