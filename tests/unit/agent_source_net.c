@@ -577,7 +577,7 @@ TEST(true_addresses)
 	static const char *const four[] = {"azure", "ec2", "gce", "openstack"};
 	struct instance i;
 	struct err err = {0};
-	char *log;
+	char *log, done[16];
 	bool found;
 
 	own_network();
@@ -595,8 +595,8 @@ TEST(true_addresses)
 		if (strcmp(cloud, "azure") == 0)
 			CHECK_OK(source_report(&agent, &i, NULL, 5, &err), &err);
 		instance_free(&i);
-		CHECK(rename(FAKE_ROOT,
-			     k < ARRAY_SIZE(six) ? mem_printf("six-%s", cloud) : cloud) == 0);
+		snprintf(done, sizeof(done), "%zu", k);
+		CHECK(rename(FAKE_ROOT, done) == 0);
 	}
 	log = metadata_log();
 	CHECK_CONTAINS(log, "<State>Ready</State>");
