@@ -31,7 +31,7 @@ static char *first_address(const json_t *value)
 	return source_member(address, "privateIpAddress", source_word);
 }
 
-static int take_compute(const json_t *value, struct instance *ret, struct err *err)
+int source_azure_read(const json_t *value, struct instance *ret, struct err *err)
 {
 	const json_t *compute = json_object_get(value, "compute"), *item;
 	CLEANUP_FREE char *zone = source_member(compute, "zone", source_word);
@@ -103,7 +103,7 @@ static int take(const struct agent *agent, struct source_item items[2], struct i
 	CLEANUP_JSON json_t *value = source_item_json(&items[0], err);
 	bool found;
 
-	if (!value || take_compute(value, ret, err) < 0 ||
+	if (!value || source_azure_read(value, ret, err) < 0 ||
 	    source_ovf_load(agent, ret->id, &ovf, &found, err) < 0)
 		return -1;
 	if (ovf.hostname) {

@@ -108,26 +108,22 @@ char *source_expand_dmi(const struct agent *agent, const char *url, struct err *
 /* Takes one KEY=VALUE of the option. */
 static void take_pair(struct source_option *option, const char *pair, size_t len)
 {
-	static const struct {
+	const struct {
 		const char *name;
-		size_t offset;
+		char **to;
 	} keys[] = {
-		{"s=", offsetof(struct source_option, seed)},
-		{"seedfrom=", offsetof(struct source_option, seed)},
-		{"i=", offsetof(struct source_option, id)},
-		{"instance-id=", offsetof(struct source_option, id)},
-		{"h=", offsetof(struct source_option, hostname)},
-		{"local-hostname=", offsetof(struct source_option, hostname)},
+		{"s=", &option->seed},     {"seedfrom=", &option->seed},
+		{"i=", &option->id},       {"instance-id=", &option->id},
+		{"h=", &option->hostname}, {"local-hostname=", &option->hostname},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		size_t key = strlen(keys[i].name);
-		char **to = (char **)(void *)((char *)option + keys[i].offset);
 
 		if (len <= key || memcmp(pair, keys[i].name, key) != 0)
 			continue;
-		free(*to);
-		*to = source_word(pair + key, len - key);
+		free(*keys[i].to);
+		*keys[i].to = source_word(pair + key, len - key);
 	}
 }
 

@@ -119,6 +119,13 @@ static int take_user_data(const json_t *attributes, struct instance *ret, struct
 	return 0;
 }
 
+int source_gce_read(const json_t *instance, const json_t *project, struct instance *ret,
+		    struct err *err)
+{
+	take_keys(instance, project, ret);
+	return take_user_data(instance, ret, err);
+}
+
 static int take(struct source_item *items, struct instance *ret, struct err *err)
 {
 	const char *flavor_back = http_header(&items[ID].answer, "Metadata-Flavor", 0);
@@ -146,8 +153,7 @@ static int take(struct source_item *items, struct instance *ret, struct err *err
 			  : json_object();
 	if (!instance || !project)
 		return -1;
-	take_keys(instance, project, ret);
-	return take_user_data(instance, ret, err);
+	return source_gce_read(instance, project, ret, err);
 }
 
 int source_gce_fetch(const struct agent *agent, struct instance *ret, struct err *err)

@@ -145,6 +145,13 @@ char *source_member(const json_t *object, const char *key,
 int source_openstack_read(const struct str *meta, const struct str *network,
 			  const struct str *vendor, struct instance *ret, struct err *err);
 
+/* Takes SSH keys and user-data from the attributes of a GCE instance and of its project. */
+int source_gce_read(const json_t *instance, const json_t *project, struct instance *ret,
+		    struct err *err);
+
+/* Takes from Azure's instance metadata all but user data. */
+int source_azure_read(const json_t *value, struct instance *ret, struct err *err);
+
 /* What the CD that Azure gives a new machine says. */
 struct source_ovf {
 	char *hostname; /* or NULL */

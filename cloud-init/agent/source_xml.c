@@ -72,7 +72,7 @@ static size_t scan_name(struct scanner *s)
 {
 	const char *start = s->p;
 
-	while (s->p < s->end && (isalnum((unsigned char)*s->p) || memchr("_-.:", *s->p, 4) != NULL))
+	while (s->p < s->end && (isalnum((unsigned char)*s->p) || (*s->p && strchr("_-.:", *s->p))))
 		s->p++;
 	if (s->p == start || !(isalpha((unsigned char)*start) || *start == '_'))
 		return 0;

@@ -17,16 +17,23 @@
 static unsigned int metadata_port;
 static char metadata_base[256];
 
-/* Starts the server. It dies with the test. */
-__attribute__((unused)) static void start_metadata(void)
+/* Starts the server at HOST:PORT. It dies with the test. */
+__attribute__((unused)) static void start_metadata_at(const char *at)
 {
-	const char *const argv[] = {"python3", source_file("tests/fake/metadata"), NULL};
+	const char *const argv[] = {"python3", source_file("tests/fake/metadata"), "--at", at,
+				    NULL};
 	char text[16] = "";
 	int out = start_server(argv);
 
 	if (read(out, text, sizeof(text) - 1) <= 0 || atoi(text) <= 0)
 		FAIL("the fake metadata service did not start");
 	metadata_port = (unsigned int)atoi(text);
+}
+
+/* Starts it on a free port of loopback. */
+__attribute__((unused)) static void start_metadata(void)
+{
+	start_metadata_at("127.0.0.1:0");
 }
 
 /* Makes a machine of the cloud, below FAKE_ROOT, that asks the server by way of this fault ("": without one). */

@@ -6,7 +6,9 @@
 #include "fake/metadata.h"
 
 #include "base/clock.h"
-#include "base/mem.h"
+
+#include <sched.h>
+#include <sys/resource.h>
 
 static const struct agent agent = {.root = FAKE_ROOT, .kind = "swarm", .role = "manager"};
 
@@ -547,4 +549,81 @@ TEST(include)
 	CHECK_ERR(source_include("gopher://x/", &text, &err), &err, ERR_OTHER, "not http");
 	CHECK_INT(text.len, 0);
 	str_free(&text);
+}
+
+/* A network of its own, in which the addresses of all clouds are ours. */
+static void own_network(void)
+{
+	static const char *const commands[][8] = {
+		{"ip", "link", "set", "lo", "up"},
+		{"ip", "addr", "add", "168.63.129.16/32", "dev", "lo"},
+		{"ip", "addr", "add", "fd00:ec2::254/128", "dev", "lo"},
+		{"ip", "addr", "add", "fe80::a9fe:a9fe/64", "dev", "lo"},
+	};
+
+	if (unshare(CLONE_NEWNET) < 0)
+		SKIP("needs the right to make a network namespace");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		run_program(commands[i]);
+	start_metadata_at("[::]:80");
+}
+
+/* Nothing is redirected here: the true addresses, over IPv6 alone at first. */
+TEST(true_addresses)
+{
+	static const char *const link_local[] = {"ip",  "addr", "add", "169.254.169.254/32",
+						 "dev", "lo",   NULL};
+	static const char *const six[] = {"ec2", "openstack"};
+	static const char *const four[] = {"azure", "ec2", "gce", "openstack"};
+	struct instance i;
+	struct err err = {0};
+	char *log, done[16];
+	bool found;
+
+	own_network();
+	for (size_t k = 0; k < ARRAY_SIZE(six) + ARRAY_SIZE(four); k++) {
+		const char *cloud = k < ARRAY_SIZE(six) ? six[k] : four[k - ARRAY_SIZE(six)];
+
+		if (k == ARRAY_SIZE(six))
+			run_program(link_local);
+		metadata_machine(cloud, "");
+		source_test_base = NULL;
+		fake_machine_file("/sys/class/net/lo/operstate", "up\n");
+		CHECK_OK(source_load(&agent, false, 5, &i, &found, &err), &err);
+		CHECK_STR(i.source, cloud);
+		CHECK(i.user_data.len && !i.cached);
+		if (strcmp(cloud, "azure") == 0)
+			CHECK_OK(source_report(&agent, &i, NULL, 5, &err), &err);
+		instance_free(&i);
+		snprintf(done, sizeof(done), "%zu", k);
+		CHECK(rename(FAKE_ROOT, done) == 0);
+	}
+	log = metadata_log();
+	CHECK_CONTAINS(log, "<State>Ready</State>");
+	free(log);
+}
+
+/* No test of speed: the numbers are for whoever reads them. */
+TEST(how_long_it_takes)
+{
+	start_metadata();
+	for (const struct source *s = sources; s->name; s++) {
+		struct rusage usage;
+		struct instance i;
+		struct err err = {0};
+		double start;
+		bool found;
+
+		if (!s->network)
+			continue;
+		metadata_machine(s->name, "latency");
+		start = clock_monotonic();
+		CHECK_OK(source_load(&agent, false, 30, &i, &found, &err), &err);
+		start = clock_monotonic() - start;
+		CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+		tap_note("%s: %.1f ms, at most %ld KiB so far", s->name, start * 1000,
+			 usage.ru_maxrss);
+		instance_free(&i);
+		CHECK(rename(FAKE_ROOT, s->name) == 0);
+	}
 }
