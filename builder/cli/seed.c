@@ -151,7 +151,8 @@ static json_t *arguments_of(const struct seed *seed)
 
 		if (strcmp(seed->files[i].path, "qemu.args") != 0)
 			continue;
-		rest = text = mem_strndup(seed->files[i].bytes, seed->files[i].len);
+		text = mem_strndup(seed->files[i].bytes, seed->files[i].len);
+		rest = text;
 		while ((line = strsep(&rest, "\n")))
 			if (*line)
 				json_array_append_new(list, json_string(line));

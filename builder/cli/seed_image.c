@@ -58,7 +58,7 @@ static int check_image(const char *path, struct err *err)
 
 static int check_input(const char *input, const char *output, struct err *err)
 {
-	CLEANUP_FREE char *map = mem_strdup(output);
+	CLEANUP_FREE char *map = NULL;
 	struct stat st;
 
 	if (stat(input, &st) < 0)
@@ -68,15 +68,13 @@ static int check_input(const char *input, const char *output, struct err *err)
 		return err_hint(err, ADVICE);
 	}
 	/* The map beside a raw.zst is of one state of the disk. */
-	if (!str_has_suffix(map, ".raw.zst"))
+	if (!str_has_suffix(output, ".raw.zst"))
 		return 0;
-	memcpy(map + strlen(map) - strlen("zst"), "bma", 3);
-	CLEANUP_FREE char *bmap = mem_printf("%sp", map);
-
-	if (access(bmap, F_OK) != 0)
+	map = mem_printf("%.*sbmap", (int)(strlen(output) - strlen("zst")), output);
+	if (access(map, F_OK) != 0)
 		return 0;
 	err_set(err, ERR_USAGE, "cannot write '%s': the map '%s' beside it would be wrong", output,
-		bmap);
+		map);
 	return err_hint(err, "choose another name by -o, or convert the image to raw first");
 }
 

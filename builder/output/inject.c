@@ -18,6 +18,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* A hash tree of a bad image could claim a root of any size. */
+#define DISK_MAX ((uint64_t)16 << 40)
+
 struct inject {
 	const struct inject_options *options;
 	struct inject_result *result;
@@ -55,14 +58,16 @@ static const struct gpt_partition *find_part(const struct gpt *gpt, const char *
 static uint64_t first_free(const struct gpt *gpt)
 {
 	const struct gpt_partition *verity = find_part(gpt, "root-verity", NULL);
-	uint64_t at = 0;
+	uint64_t at = 0, slot = 0;
 
+	if (verity)
+		slot = verity->size < DISK_MAX ? disk_slot_max(verity->size) : DISK_MAX;
 	for (size_t i = 0; i < gpt->count; i++) {
 		const struct gpt_partition *p = &gpt->items[i];
 		uint64_t size = p->size;
 
-		if (verity && has_type(p, "root") && disk_slot_max(verity->size) > size)
-			size = disk_slot_max(verity->size);
+		if (verity && has_type(p, "root") && slot > size)
+			size = slot;
 		if (p->offset + size > at)
 			at = p->offset + size;
 	}
@@ -158,6 +163,8 @@ static int plan_add(struct inject *in, struct err *err)
 	memcpy(p->label, in->options->label, strlen(in->options->label));
 	digest_bytes(in->gpt.disk.bytes, sizeof(in->gpt.disk.bytes), &seed);
 	guid_derive(in->options->label, &seed, &p->unique);
+	if (p->offset > DISK_MAX - p->size)
+		return err_set(err, ERR_VERIFY, "its root would leave no room on any disk");
 	size = new_size(in, p->offset + p->size);
 	if (guid_parse(gpt_type_find("linux-generic", NULL)->guid, &p->type, err) < 0 ||
 	    image->pread(image, in->head, GPT_HEAD_SIZE, 0, err) < 0 ||
@@ -182,6 +189,8 @@ static int plan(struct inject *in, struct err *err)
 		return -1;
 	if (in->gpt.problem[0])
 		return err_set(err, ERR_VERIFY, "%s", in->gpt.problem);
+	if (in->gpt.count == 0 || !in->gpt.items)
+		return err_set(err, ERR_VERIFY, "it has no partitions");
 	old = find_part(&in->gpt, "linux-generic", in->options->label);
 	in->result->replaced = old;
 	if (old) {

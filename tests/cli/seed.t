@@ -319,3 +319,24 @@ run_status 7 'credentials on a full disk' full_disk -u large -f credentials -o f
 is "$(cat left)" '' '  leave nothing'
 run_status 7 'an image on a full disk' full_disk -u user-data disk.raw -o full/x
 is "$(cat left)" '' '  leaves nothing'
+
+# A signal at any time: the image is the old one or the new one, and no other file is there.
+mkdir place
+cp disk.raw place/disk.raw
+new=$(sha256sum <seeded.raw)
+for signal in INT TERM KILL; do
+    for delay in 0.02 0.1 0.2 0.3 0.4; do
+        "$INGOT" seed -u user-data -H m1 --in-place place/disk.raw >/dev/null 2>&1 &
+        pid=$!
+        sleep "$delay"
+        kill "-$signal" "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+        is="$(sha256sum <place/disk.raw)"
+        if [ "$is" = "$sum" ] || [ "$is" = "$new" ]; then ok "$signal after $delay s: the image is whole"; else
+            not_ok "$signal after $delay s: the image is whole"
+        fi
+        [ "$signal" != KILL ] || rm -f place/disk.raw.*.tmp
+        is "$(ls place)" disk.raw '  and alone'
+        cp disk.raw place/disk.raw
+    done
+done

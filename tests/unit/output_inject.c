@@ -245,6 +245,11 @@ TEST(no_table)
 	       "cannot add a partition to 'demo.raw'");
 }
 
+TEST(no_partitions)
+{
+	refuse("sgdisk -o demo.raw", ERR_VERIFY, "it has no partitions");
+}
+
 TEST(damaged_table)
 {
 	refuse("printf X | dd of=demo.raw bs=1 seek=1100 conv=notrunc status=none", ERR_VERIFY,
