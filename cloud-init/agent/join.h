@@ -52,6 +52,7 @@ struct join {
 	bool initialise;    /* `join --initialise` */
 	bool told_clock;    /* the clock is good */
 	bool asked;         /* this process asked the engine to join */
+	bool made;          /* this process heard from the engine that it has initialised */
 	double clock_since; /* when we began to wait for it; 0: not yet */
 	double look_pause;  /* last pause between looks */
 	double calm_until;  /* jitter before the join; 0: not chosen */

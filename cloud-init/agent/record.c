@@ -65,6 +65,7 @@ static bool parse(const json_t *value, struct record *ret)
 	return get_text(value, "cluster_id", ret->cluster_id, sizeof(ret->cluster_id)) &&
 	       get_text(value, "node_id", ret->node_id, sizeof(ret->node_id)) &&
 	       get_text(value, "joining", ret->joining, sizeof(ret->joining)) &&
+	       get_text(value, "cluster", ret->cluster, sizeof(ret->cluster)) &&
 	       get_text(value, "unique", ret->unique, sizeof(ret->unique)) &&
 	       get_text(value, "instance", ret->instance, sizeof(ret->instance)) &&
 	       get_text(value, "address", ret->address, sizeof(ret->address)) &&
@@ -106,6 +107,7 @@ static json_t *describe(const struct record *record)
 	put(value, "cluster_id", record->cluster_id);
 	put(value, "node_id", record->node_id);
 	put(value, "joining", record->joining);
+	put(value, "cluster", record->cluster);
 	put(value, "unique", record->unique);
 	put(value, "instance", record->instance);
 	put(value, "address", record->address);

@@ -27,6 +27,7 @@ struct record {
 	unsigned tries; /* initialisations that were begun */
 	char cluster_id[65], node_id[65];
 	char joining[65];  /* JOIN: the swarm that is joined, when the rendezvous says which */
+	char cluster[64];  /* JOINED: name of the cluster in the settings, if they have one */
 	uint64_t epoch;    /* of our claim, or of the swarm; 0: none */
 	char unique[17];   /* made once: tells apart machines that were given one instance-id */
 	char instance[64]; /* instance-id for which this record was made */

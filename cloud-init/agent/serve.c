@@ -90,7 +90,10 @@ static int set_up(struct serve *serve, bool *ret_serves, struct err *err)
 	if (strcmp(r->role, "manager") != 0)
 		return 0;
 	*ret_serves = true;
-	return rendezvous_open(r, err);
+	if (rendezvous_open(r, err) < 0)
+		return -1;
+	settings_forget_secrets(serve->settings);
+	return 0;
 }
 
 /* The port of this machine's own entry; other managers use the usual one. Addresses may not be there yet. */

@@ -69,14 +69,17 @@ void serve_describe(const struct record *record, const struct serve_facts *facts
 	ret->epoch = record->epoch;
 	if (record->step == RECORD_LEAVE)
 		return; /* what its engine is in, if anything, is being given up */
+	if (claims) {
+		/* Also when the engine is in a swarm already: it may have to be made again. */
+		ret->state = SEEDS_CLAIMING;
+		return;
+	}
 	if (facts->answers && facts->swarm.state == ENGINE_ACTIVE && facts->members.count) {
 		describe_swarm(facts, ret);
 		if (!ret->epoch)
 			ret->epoch = 1;
 		return;
 	}
-	if (claims)
-		ret->state = SEEDS_CLAIMING;
 	if (!*record->cluster_id)
 		return;
 	ret->state = SEEDS_UNREADY;

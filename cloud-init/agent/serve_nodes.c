@@ -69,6 +69,16 @@ static void copy_labels(struct serve *serve, const struct engine_member *member,
 
 /* ---- dead managers ------------------------------------------------------------------------ */
 
+/* Is the node at this address? */
+static bool is_at(const struct engine_member *member, const char *address)
+{
+	size_t len = strlen(address);
+
+	return len && (strcmp(member->address, address) == 0 ||
+		       (strncmp(member->manager_address, address, len) == 0 &&
+			member->manager_address[len] == ':'));
+}
+
 /* A hostname that several machines share says nothing. */
 static bool is_unique_name(const struct serve *serve, const char *hostname)
 {
@@ -82,15 +92,13 @@ static bool is_unique_name(const struct serve *serve, const char *hostname)
 static bool is_replaced(const struct serve *serve, const struct engine_member *member,
 			const struct seeds_request *request)
 {
-	size_t len = strlen(request->address);
-
-	if (strcmp(member->state, "down") != 0 || !(member->manager || member->member))
+	if (!(member->manager || member->member) || strcmp(member->id, request->node_id) == 0)
 		return false;
-	if (len && (strcmp(member->address, request->address) == 0 ||
-		    (strncmp(member->manager_address, request->address, len) == 0 &&
-		     member->manager_address[len] == ':')))
+	/* Who wants to join from there cannot be this node any more, even if that is not noticed yet. */
+	if (is_at(member, request->address))
 		return true;
-	return *request->hostname && strcasecmp(member->hostname, request->hostname) == 0 &&
+	return strcmp(member->state, "down") == 0 && *request->hostname &&
+	       strcasecmp(member->hostname, request->hostname) == 0 &&
 	       is_unique_name(serve, request->hostname);
 }
 
@@ -121,12 +129,13 @@ bool serve_replaces(struct serve *serve, const struct seeds_request *request, ch
 			memcpy(r->id, member->id, sizeof(r->id));
 			serve->next_removal = 0;
 			report_log(&serve->report, LOG_NOTICE, "SERVE", NULL,
-				   "'%s' at %s replaces the dead manager %s, which goes first",
+				   "'%s' at %s replaces manager %s, which goes first",
 				   request->hostname, request->address, member->id);
 		}
 		if (!r || now - r->since > REMOVE_PATIENCE)
 			continue;
-		snprintf(why, size, "removes the dead manager that this machine replaces");
+		snprintf(why, size, "%s the dead manager that this machine replaces",
+			 strcmp(member->state, "down") == 0 ? "removes" : "waits for the end of");
 		waits = true;
 	}
 	return waits;
@@ -142,8 +151,10 @@ static bool remove_one(struct serve *serve, const char *id)
 	for (size_t i = 0; i < serve->facts.members.count; i++)
 		if (strcmp(serve->facts.members.items[i].id, id) == 0)
 			member = &serve->facts.members.items[i];
-	if (!member || strcmp(member->state, "down") != 0)
+	if (!member)
 		return true;
+	if (strcmp(member->state, "down") != 0)
+		return false;
 	if (member->manager) {
 		spec = json_deep_copy(member->spec);
 		json_object_set_new(spec, "Role", json_string("worker"));
@@ -156,11 +167,38 @@ static bool remove_one(struct serve *serve, const char *id)
 	if (member->member) /* raft has not let it go yet */
 		return false;
 	if (engine_member_remove(&serve->engine, id, &err) < 0) {
-		serve_say(serve, LOG_WARNING, &err, "cannot remove the dead manager %s", id);
+		serve_say(serve, LOG_WARNING, &err, "cannot remove the dead node %s", id);
 		return false;
 	}
-	report_log(&serve->report, LOG_NOTICE, "SERVE", NULL, "removed the dead manager %s", id);
+	report_log(&serve->report, LOG_NOTICE, "SERVE", NULL, "removed the dead node %s", id);
 	return true;
+}
+
+/* Nodes that are down and whose machine is there as another node: it lost its disk, or was cut off before it had its
+ * certificate. Those that joined without asking us, too. */
+static void find_leftovers(struct serve *serve, double now)
+{
+	const struct engine_members *members = &serve->facts.members;
+
+	for (size_t i = 0; i < members->count; i++) {
+		const struct engine_member *dead = &members->items[i];
+		bool again = false;
+
+		if (strcmp(dead->state, "down") != 0 || find_replaced(serve, dead->id) ||
+		    serve->replaced_count == SERVE_REPLACED)
+			continue;
+		for (size_t j = 0; j < members->count && !again; j++) {
+			const struct engine_member *other = &members->items[j];
+
+			again = strcmp(other->state, "ready") == 0 && is_at(dead, other->address) &&
+				strcasecmp(dead->hostname, other->hostname) == 0;
+		}
+		if (!again)
+			continue;
+		serve->replaced[serve->replaced_count] = (struct serve_replaced){.since = now};
+		memcpy(serve->replaced[serve->replaced_count++].id, dead->id, sizeof(dead->id));
+		serve->next_removal = 0;
+	}
 }
 
 void serve_remove(struct serve *serve, double now)
@@ -239,7 +277,6 @@ void serve_chores(struct serve *serve, double now)
 {
 	const json_t *wanted = wanted_labels(serve);
 
-	(void)now;
 	if (record_load(serve->agent, &serve->record, NULL) < 0)
 		return;
 	serve_refresh(serve, 1.0);
@@ -247,6 +284,7 @@ void serve_chores(struct serve *serve, double now)
 		return; /* one does it for all */
 	for (size_t i = 0; i < serve->facts.members.count; i++)
 		copy_labels(serve, &serve->facts.members.items[i], wanted);
+	find_leftovers(serve, now);
 	if (serve->rendezvous.kind->publish)
 		republish(serve);
 }

@@ -49,4 +49,7 @@ int settings_save(const struct agent *agent, const json_t *settings, struct err 
  * newline. The caller wipes and frees it; NULL with err when it cannot be read. */
 char *settings_secret(const struct agent *agent, const char *value, struct err *err);
 
+/* Takes the secrets out of settings that stay in memory, when what needs them has its own. */
+void settings_forget_secrets(json_t *settings);
+
 #endif

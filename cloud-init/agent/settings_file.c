@@ -107,3 +107,15 @@ char *settings_secret(const struct agent *agent, const char *value, struct err *
 	}
 	return mem_strndup(text.data, text.len);
 }
+
+void settings_forget_secrets(json_t *settings)
+{
+	static const char *const keys[] = {"secret", "password", "secret_key", "worker_token",
+					   "manager_token"};
+	const char *key;
+	json_t *value;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		json_object_del(settings, keys[i]); /* wiped when it is freed: base/json.h */
+	json_object_foreach(settings, key, value) settings_forget_secrets(value);
+}

@@ -146,6 +146,9 @@ int swarm_joined(struct join *join, const struct engine_swarm *swarm, enum join_
 		memcpy(record->cluster_id, swarm->cluster_id, sizeof(record->cluster_id));
 	memcpy(record->node_id, swarm->node_id, sizeof(record->node_id));
 	record->joining[0] = '\0';
+	if (join->has_cluster && json_member_string(join->rendezvous.cluster, "name"))
+		snprintf(record->cluster, sizeof(record->cluster), "%s",
+			 json_member_string(join->rendezvous.cluster, "name"));
 	if (join_intend(join, RECORD_JOINED, err) < 0)
 		return -1;
 	report_log(&join->report, LOG_NOTICE, "JOINED", NULL, "joined swarm %s as %s, node %s",

@@ -250,13 +250,55 @@ static int member(struct join *join, const struct engine_swarm *swarm, enum join
 	return swarm_joined(join, swarm, ret_next, err);
 }
 
+/* The engine was killed, or we were, before it said that it had initialised. What it comes back with may look sound
+ * and have lost the key of its CA, so that nobody can ever join ("no valid signer found"). Nobody depends on it:
+ * others hear of it when we are JOINED. */
+static int drop_half_made(struct join *join, const struct engine_swarm *swarm,
+			  enum join_next *ret_next, bool *ret_dropped, struct err *err)
+{
+	bool lonely;
+
+	*ret_dropped = false;
+	if (is_lonely(join, swarm, &lonely, err) < 0)
+		return -1;
+	if (!lonely)
+		return 0;
+	join_wait(join, false, "drops the swarm that it was making when it was interrupted");
+	report_log(&join->report, LOG_WARNING, record_step_name(join->record.step), NULL,
+		   "the initialisation of swarm %s was interrupted: makes it again",
+		   swarm->cluster_id);
+	if (join->swarm->leave(join, err) < 0)
+		return -1;
+	*ret_dropped = true;
+	*ret_next = JOIN_AGAIN;
+	return 0;
+}
+
+/* A member whose settings name another cluster than the one that it joined. */
+static bool is_of_other_cluster(struct join *join, enum join_next *ret_next)
+{
+	const struct record *record = &join->record;
+	const char *name = json_member_string(join->rendezvous.cluster, "name");
+
+	if (!*record->cluster_id || !*record->cluster || !name ||
+	    strcmp(record->cluster, name) == 0)
+		return false;
+	*ret_next = JOIN_IDLE;
+	join_wait(join, false,
+		  "alarm: is a member of swarm %s of cluster '%s', but its settings name cluster "
+		  "'%s'; to move it, let it leave its swarm and remove %s",
+		  record->cluster_id, record->cluster, name, RECORD_FILE);
+	return true;
+}
+
 int member_active(struct join *join, const struct engine_swarm *swarm, enum join_next *ret_next,
 		  struct err *err)
 {
 	struct record *record = &join->record;
 	struct engine_swarm expected = *swarm;
+	bool dropped = false;
 
-	if (swarm_is_foreign(join, swarm, ret_next))
+	if (swarm_is_foreign(join, swarm, ret_next) || is_of_other_cluster(join, ret_next))
 		return 0;
 	if (swarm_is_manager(join) && (!swarm->control || !*swarm->cluster_id)) {
 		*ret_next = JOIN_POLL;
@@ -266,6 +308,9 @@ int member_active(struct join *join, const struct engine_swarm *swarm, enum join
 	}
 	if (*record->cluster_id)
 		return member(join, swarm, ret_next, err);
+	if (record->step == RECORD_INIT && !join->made &&
+	    (drop_half_made(join, swarm, ret_next, &dropped, err) < 0 || dropped))
+		return dropped ? 0 : -1;
 	if (record->step != RECORD_JOIN)
 		return swarm_is_manager(join) ? unpublished(join, swarm, ret_next, err)
 					      : adopt_worker(join, swarm, ret_next, err);

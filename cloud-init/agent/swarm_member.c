@@ -79,8 +79,10 @@ static int initialise(struct join *join, uint64_t epoch, enum join_next *ret_nex
 	if (join_intend(join, RECORD_INIT, err) < 0)
 		return -1;
 	join_wait(join, false, "initialises the swarm as %s", join->address);
+	join->made = false;
 	if (join->swarm->init(join, &start, err) < 0)
 		return err_wrap(err, "cannot initialise the swarm");
+	join->made = true;
 	*ret_next = JOIN_AGAIN;
 	return 0;
 }

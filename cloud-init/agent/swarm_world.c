@@ -286,7 +286,10 @@ static int world_setup(struct join *join, struct err *err)
 	};
 	if (!r->role)
 		r->role = join->agent->role;
-	return rendezvous_open(r, err);
+	if (rendezvous_open(r, err) < 0)
+		return -1;
+	settings_forget_secrets(join->settings);
+	return 0;
 }
 
 const struct swarm_seams swarm_world = {
