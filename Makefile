@@ -208,6 +208,9 @@ test-fast: all unit-tests ## only the tests that need seconds: unit, command lin
 test-full: export INGOT_TEST_FULL := 1
 test-full: test ## test, and what takes long: two complete builds from nothing must be equal
 
+test-cluster: all ## many machines join, RUNS=n times (50) all at once, and are killed at every step: an hour
+	INGOT='$(CURDIR)/$(BIN)/ingot' tests/cluster/full
+
 bench: all ## measure builds (QUICK=1: not from nothing); beside mkosi if it is there
 	scripts/bench $(if $(QUICK),--quick)
 
@@ -268,10 +271,10 @@ clean: ## remove what was built (not the cache of images)
 
 help: ## this list
 	@echo 'usage: make [TARGET] [VARIABLE=VALUE]...'
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 	@sed -n 's/^#   \([A-Z]*=.*\)/  \1/p' Makefile
 
-.PHONY: all unit-tests fuzzers test test-fast test-full test-sanitized bench fuzz demo check format \
+.PHONY: all unit-tests fuzzers test test-fast test-full test-sanitized test-cluster bench fuzz demo check format \
 	tidy install clean help FORCE
 
 -include $(patsubst %.o,%.d,$(call obj,$(ALL_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(HELPER_SRC) \

@@ -24,6 +24,6 @@ jsonschema.Draft202012Validator(json.load(open("schema.json"))).validate(yaml.sa
 PY
 done
 run_ok 'our profiles are valid' "$INGOT" validate "$top"/profiles/swarm-{manager,worker}.yaml
-for target in demo test check bench fuzz install clean help test-full; do
+for target in demo test check bench fuzz install clean help test-full test-cluster; do
     run_ok "make $target exists" grep -q "^$target:" "$top/Makefile"
 done
