@@ -24,14 +24,14 @@
 
 /* What belongs to this machine alone comes first, then what was put into it, then what its platform serves. */
 const struct source sources[] = {
-	{"credentials", false, source_credentials_detect, source_credentials_fetch, NULL},
-	{"nocloud", false, source_nocloud_detect, source_nocloud_fetch, NULL},
-	{"nocloud-net", true, source_nocloud_net_detect, source_nocloud_net_fetch, NULL},
-	{"configdrive", false, source_configdrive_detect, source_configdrive_fetch, NULL},
-	{"azure", true, source_azure_detect, source_azure_fetch, source_azure_report},
-	{"ec2", true, source_ec2_detect, source_ec2_fetch, NULL},
-	{"gce", true, source_gce_detect, source_gce_fetch, source_gce_report},
-	{"openstack", true, source_openstack_detect, source_openstack_fetch, NULL},
+	{"credentials", false, source_credentials_detect, source_credentials_fetch, NULL, false},
+	{"nocloud", false, source_nocloud_detect, source_nocloud_fetch, NULL, false},
+	{"nocloud-net", true, source_nocloud_net_detect, source_nocloud_net_fetch, NULL, false},
+	{"configdrive", false, source_configdrive_detect, source_configdrive_fetch, NULL, false},
+	{"azure", true, source_azure_detect, source_azure_fetch, source_azure_report, false},
+	{"ec2", true, source_ec2_detect, source_ec2_fetch, NULL, false},
+	{"gce", true, source_gce_detect, source_gce_fetch, source_gce_report, false},
+	{"openstack", true, source_openstack_detect, source_openstack_fetch, NULL, true},
 	{0},
 };
 
@@ -76,11 +76,15 @@ static const struct source *detect_settled(const struct agent *agent)
 	double deadline = clock_monotonic() + SETTLE_SECONDS;
 	const struct source *source;
 
-	while (!(source = source_detect(agent)) && access(queue, F_OK) == 0 &&
-	       clock_monotonic() < deadline)
+	for (;;) {
+		source = source_detect(agent);
+		if ((source && !source->media) || access(queue, F_OK) < 0 ||
+		    clock_monotonic() >= deadline)
+			break;
 		pause_for(SETTLE_PAUSE);
+	}
 	/* The last event may have come between the two questions. */
-	return source ? source : source_detect(agent);
+	return source && !source->media ? source : source_detect(agent);
 }
 
 /* What tells two machines apart that started with copies of one disk. */
@@ -138,26 +142,35 @@ static bool kept_is_good(const struct load *load)
 	return !load->source || strcmp(load->source->name, kept->source) == 0;
 }
 
-static int finish(struct load *load, struct instance *ret, bool *ret_found, struct err *err)
+/* A disk that is full or broken is no reason not to be what the source says. */
+static void save(const struct load *load, const struct instance *instance)
+{
+	struct err err = {0};
+
+	if (instance_save(load->agent, instance, &err) < 0)
+		report_log(&load->report, LOG_WARNING, "SOURCE", &err,
+			   "the next boot will not know what this machine is");
+}
+
+static int finish(struct load *load, struct instance *ret, bool *ret_found)
 {
 	bool same = load->has_kept && strcmp(load->kept.id, ret->id) == 0;
 
 	/* A second call in the first boot is still in the first boot. */
 	ret->first_boot = !same || load->kept.first_boot;
 	*ret_found = true;
-	return instance_save(load->agent, ret, err);
+	save(load, ret);
+	return 0;
 }
 
-static int use_kept(struct load *load, struct instance *ret, bool *ret_found, struct err *err)
+static int use_kept(struct load *load, struct instance *ret, bool *ret_found)
 {
-	bool first_boot = load->kept.first_boot;
-
 	*ret = load->kept;
 	load->kept = (struct instance){0};
 	ret->cached = true;
-	ret->first_boot = first_boot;
 	*ret_found = true;
-	return instance_save(load->agent, ret, err);
+	save(load, ret);
+	return 0;
 }
 
 /* One try. A source that gives no id has a defect, or its server has. */
@@ -213,14 +226,14 @@ int source_load(const struct agent *agent, bool local_only, double timeout, stru
 	load.machine = machine_numbers(agent);
 	load_kept(&load);
 	if (!load.source || (local_only && load.source->network))
-		return kept_is_good(&load) ? use_kept(&load, ret, ret_found, err) : 0;
+		return kept_is_good(&load) ? use_kept(&load, ret, ret_found) : 0;
 	if (fetch_until(&load, timeout, ret, &cause) == 0)
-		return finish(&load, ret, ret_found, err);
+		return finish(&load, ret, ret_found);
 	if (kept_is_good(&load)) {
 		report_log(&load.report, LOG_WARNING, "SOURCE", &cause,
 			   "going on with what the source '%s' said at an earlier boot",
 			   load.source->name);
-		return use_kept(&load, ret, ret_found, err);
+		return use_kept(&load, ret, ret_found);
 	}
 	if (err)
 		*err = cause;

@@ -23,6 +23,9 @@ struct source {
 	 * the platform does not want to know. */
 	int (*report)(const struct agent *agent, const struct instance *instance,
 		      const char *failure, struct err *err);
+	/* The platform may attach a medium instead, which another row reads and which wins; udev may not have
+	 * seen it yet. */
+	bool media;
 };
 
 /* In the order in which they are asked, ended by a row with a NULL name. */
@@ -36,12 +39,13 @@ const struct source *source_find(const char *name);
 const struct source *source_detect(const struct agent *agent);
 
 /* Detects the source and fetches from it, with retries until timeout (seconds) is over; waits at most 5 s for devices
- * that udev is not done with when there is no source yet. Falls back to what the last boot kept (ret->cached) when the
+ * that udev is not done with when there is no source yet, or one whose platform has media, too. Falls back to what the last boot kept (ret->cached) when the
  * same source fails, when the medium of a local source is gone, and, with local_only, for a source that needs the
  * network; in each case only what was fetched on this same machine (by its DMI numbers), so that a copied disk does not
  * take another machine's identity. *ret_found is false when the machine has no source, or, with local_only, one that
  * needs the network and was never fetched. Sets first_boot, which stays true for the whole of that boot, and saves the
- * instance. The first failure and a fallback are logged. Blocks. */
+ * instance; when that fails (a full disk), it is said and the boot goes on. The first failure and a fallback are
+ * logged. Blocks. */
 int source_load(const struct agent *agent, bool local_only, double timeout, struct instance *ret,
 		bool *ret_found, struct err *err);
 

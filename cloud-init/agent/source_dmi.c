@@ -120,10 +120,9 @@ static void take_pair(struct source_option *option, const char *pair, size_t len
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		size_t key = strlen(keys[i].name);
 
-		if (len <= key || memcmp(pair, keys[i].name, key) != 0)
-			continue;
-		free(*keys[i].to);
-		*keys[i].to = source_word(pair + key, len - key);
+		/* Of a key that is there twice the first value counts. */
+		if (len > key && memcmp(pair, keys[i].name, key) == 0 && !*keys[i].to)
+			*keys[i].to = source_word(pair + key, len - key);
 	}
 }
 
@@ -185,5 +184,5 @@ void source_option_free(struct source_option *option)
 	free(option->seed);
 	free(option->id);
 	free(option->hostname);
-	*option = (struct source_option){0};
+	option->name = option->seed = option->id = option->hostname = NULL;
 }

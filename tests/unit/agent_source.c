@@ -4,6 +4,7 @@
  */
 #include "tap.h"
 #include "fake/machine.h"
+#include "fake/registry.h"
 
 #include "agent/source_parts.h"
 
@@ -472,4 +473,67 @@ TEST(saves_only_what_is_new)
 	load(&instance);
 	CHECK_INT(mode_of(KEPT), 0600);
 	instance_free(&instance);
+}
+
+/* /var is full, or no folder can be made there. */
+TEST(goes_on_when_nothing_can_be_kept)
+{
+	struct instance instance;
+	struct err err = {0};
+	bool found;
+
+	machine();
+	seed("instance-id: a\n");
+	fake_machine_file(AGENT_STATE, "a file in the way");
+	load(&instance);
+	CHECK_STR(instance.id, "a");
+	CHECK(instance.first_boot);
+	instance_free(&instance);
+	CHECK_ERR(instance_load(&agent, &instance, &found, &err), &err, ERR_OTHER, "");
+}
+
+/* udev is still at work: the label comes a moment later, and wins. */
+TEST(waits_for_udev)
+{
+	static const char *const products[] = {"QEMU", "OpenStack Nova"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(products); i++) {
+		struct instance instance;
+		struct err err = {0};
+		bool found;
+		pid_t pid;
+
+		machine();
+		fake_machine_file(DMI "product_name", products[i]);
+		fake_machine_file("/run/udev/queue", "");
+		pid = fork();
+		CHECK(pid >= 0);
+		if (pid == 0) {
+			struct timespec t = {.tv_nsec = 300000000};
+
+			nanosleep(&t, NULL);
+			fake_machine_file("/dev/disk/by-label/config-2", "no device");
+			remove(FAKE_ROOT "/run/udev/queue");
+			_exit(0);
+		}
+		/* Found, and tried: it is no device here. */
+		CHECK_ERR(source_load(&agent, true, 0, &instance, &found, &err), &err, ERR_OTHER,
+			  "of the source 'configdrive': cannot mount '");
+		CHECK(waitpid(pid, NULL, 0) == pid);
+		CHECK(rename(FAKE_ROOT, products[i]) == 0);
+	}
+}
+
+/* Whoever looks for the sources finds all of them. */
+TEST(readme_names_every_source)
+{
+	char *readme = tap_slurp(source_file("README.md"), NULL);
+
+	for (const struct source *s = sources; s->name; s++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "| `%s` |", s->name);
+		CHECK_CONTAINS(readme, name);
+	}
+	free(readme);
 }
