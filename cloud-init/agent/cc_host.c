@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define KEPT_NAME "/var/lib/ingot/hostname"
 #define HOST_MAX 64 /* bytes that sethostname(2) takes */
 #define NAME_MAX_BYTES 253
 #define HOSTS_MAX ((size_t)1 << 20)
@@ -99,6 +100,17 @@ static int write_hosts(struct cc *cc, const char *host, const char *fqdn, struct
 	return place_text(cc->agent, "/etc/hosts", text.data, 0644, err);
 }
 
+/* For the initrd: from the next boot on the machine has its name before its first message. */
+static int keep_name(struct cc *cc, const char *name, struct err *err)
+{
+	CLEANUP(str_free) struct str old = {0};
+
+	if (agent_read(cc->agent, KEPT_NAME, HOSTS_MAX, &old, NULL) == 0 &&
+	    strcmp(old.data, name) == 0)
+		return 0;
+	return place_text(cc->agent, KEPT_NAME, name, 0644, err);
+}
+
 int cc_hostname(struct cc *cc, const struct doc_node *value, struct err *err)
 {
 	const char *fqdn = NULL, *host;
@@ -113,7 +125,8 @@ int cc_hostname(struct cc *cc, const struct doc_node *value, struct err *err)
 	if (cc->live && sethostname(host, strlen(host)) < 0)
 		return err_sys(err, errno, "cannot set the hostname");
 	line = mem_printf("%s\n", host);
-	if (place_text(cc->agent, "/etc/hostname", line, 0644, err) < 0)
+	if (place_text(cc->agent, "/etc/hostname", line, 0644, err) < 0 ||
+	    keep_name(cc, line, err) < 0)
 		return -1;
 	/* "localhost" and "template" are values, too: both mean yes. */
 	if (doc_node_get(cc->config, "manage_etc_hosts")) {

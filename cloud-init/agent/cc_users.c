@@ -102,7 +102,21 @@ static void keep_id(struct cc *cc, const char *kind, const char *name, uint32_t 
 		ids = json_object();
 		json_object_set_new(cc->kept, kind, ids);
 	}
+	if (json_integer_value(json_object_get(ids, name)) == id)
+		return;
 	json_object_set_new(ids, name, json_integer(id));
+	cc->ids_changed = true;
+}
+
+/* Numbers are on the disk before the first file that belongs to one of them. */
+static int save_ids(struct cc *cc, struct err *err)
+{
+	if (!cc->ids_changed)
+		return 0;
+	if (agent_write_json(cc->agent, CC_KEPT, cc->kept, true, err) < 0)
+		return -1;
+	cc->ids_changed = false;
+	return 0;
 }
 
 /* Finds or makes a group. */
@@ -207,20 +221,38 @@ static int fill_home(struct cc *cc, const char *home, const struct account *acco
 	return 0;
 }
 
+/* Filled while it is root's, then given away: what an agent left that was killed can be told by that. */
+static int prepare_home(struct cc *cc, const struct account *account, struct err *err)
+{
+	const struct place place = {.mode = 0700};
+	CLEANUP_FD int fd = -1;
+	struct stat st;
+
+	if (place_folder(cc->agent, account->home, &place, NULL, err) < 0)
+		return -1;
+	fd = place_open_folder(cc->agent, account->home, false, err);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, errno, "cannot stat '%s'", account->home);
+	if (st.st_uid != geteuid())
+		return 0; /* it has been somebody's */
+	if (fill_home(cc, account->home, account, err) < 0)
+		return -1;
+	if (geteuid() == 0 && fchown(fd, account->uid, account->gid) < 0)
+		return err_sys(err, errno, "cannot give '%s' to its user", account->home);
+	return 0;
+}
+
 static void make_home(struct cc *cc, const struct doc_node *user, const struct account *account)
 {
-	const struct place place = {.mode = 0700, .uid = account->uid, .gid = account->gid};
 	struct err err = {0};
 	const char *why;
-	bool made;
 
-	if (!place_allowed(account->home, &why)) {
+	if (!place_allowed(account->home, &why))
 		cc_problem(cc, user, "cannot make the home '%s': %s", cc_show(cc, account->home),
 			   why);
-		return;
-	}
-	if (place_folder(cc->agent, account->home, &place, &made, &err) < 0 ||
-	    (made && fill_home(cc, account->home, account, &err) < 0))
+	else if (prepare_home(cc, account, &err) < 0)
 		cc_failed(cc, user, &err);
 }
 
@@ -257,11 +289,10 @@ static bool create(struct cc *cc, struct accounts *accounts, const struct doc_no
 	}
 	accounts_add_user(accounts, &account);
 	keep_id(cc, "users", name, account.uid);
-	/* Known before the first file that belongs to it. */
 	if (!cc_flag(cc, user, "no_create_home", system)) {
 		struct err err = {0};
 
-		if (agent_write_json(cc->agent, CC_KEPT, cc->kept, true, &err) < 0)
+		if (save_ids(cc, &err) < 0)
 			cc_failed(cc, user, &err);
 		make_home(cc, user, &account);
 	}
@@ -376,8 +407,7 @@ int cc_users(struct cc *cc, const struct doc_node *value, struct err *err)
 		list.items = items;
 		add_users(cc, &accounts, &list);
 	}
-	if (accounts_save(cc->agent, &accounts, err) < 0 ||
-	    agent_write_json(cc->agent, CC_KEPT, cc->kept, true, err) < 0)
+	if (accounts_save(cc->agent, &accounts, err) < 0 || save_ids(cc, err) < 0)
 		return -1;
 	return login_users(cc, &accounts, err);
 }
@@ -421,5 +451,5 @@ int cc_groups(struct cc *cc, const struct doc_node *value, struct err *err)
 		have_group(cc, &accounts, value, plain.items[i], &gid);
 	if (accounts_save(cc->agent, &accounts, err) < 0)
 		return -1;
-	return agent_write_json(cc->agent, CC_KEPT, cc->kept, true, err);
+	return save_ids(cc, err);
 }

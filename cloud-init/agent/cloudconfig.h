@@ -35,6 +35,7 @@ struct cc {
 	json_t *notes;       /* texts: what was left as it is, and why; owned by the caller */
 	json_t *scripts;     /* {name, exit}: user's commands that ran; owned by the caller */
 	struct strv restart; /* units that have to read their settings again */
+	bool ids_changed;    /* numbers in kept that are not on the disk yet */
 	bool broken;         /* something failed that is not user-data's fault */
 };
 

@@ -240,7 +240,6 @@ int place_folder(const struct agent *agent, const char *path, const struct place
 	CLEANUP_FREE char *parent = path_parent(path);
 	CLEANUP_FD int folder = place_open_folder(agent, parent, true, err);
 	CLEANUP_FD int fd = -1;
-	struct stat st;
 	bool made;
 
 	if (folder < 0)
@@ -249,10 +248,8 @@ int place_folder(const struct agent *agent, const char *path, const struct place
 	if (!made && errno != EEXIST)
 		return err_sys(err, errno, "cannot make folder '%s'", path);
 	fd = openat(folder, path_base(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return err_sys(err, errno, "cannot open folder '%s'", path);
-	/* Root's, though it is to be another one's: an agent was killed after it had made it. */
-	made |= st.st_uid == 0 && place->uid != 0;
 	if (ret_made)
 		*ret_made = made;
 	return made ? set_owner(fd, place, path, err) : 0;

@@ -122,6 +122,10 @@ int ident_machine_id(int var, char id[33], struct err *err);
  */
 bool ident_hostname(const char *os_release, const char *id, char name[IDENT_HOSTNAME_MAX]);
 
+/* The name that the agent gave the machine at an earlier boot (lib/ingot/hostname on var), so that it has it from its
+ * first message on. Returns false when there is none that could be a name. */
+bool ident_kept_hostname(int var, char name[IDENT_HOSTNAME_MAX]);
+
 /*
  * Mounts the overlay on root/etc. The upper layer is a tmpfs directory below /run/ingot-initrd/etc, or
  * with persistent set a directory on /var. Returns 0, or -1 with err set. Needs root and root/var

@@ -102,3 +102,19 @@ bool ident_hostname(const char *os_release, const char *id, char name[IDENT_HOST
 	snprintf(name, IDENT_HOSTNAME_MAX, "%.*s-%.8s", (int)len, image, id);
 	return true;
 }
+
+bool ident_kept_hostname(int var, char name[IDENT_HOSTNAME_MAX])
+{
+	static const char legal[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789.-";
+	struct err err;
+	size_t len;
+
+	if (helper_read_file(var, "lib/ingot/hostname", name, IDENT_HOSTNAME_MAX, &err) < 0)
+		return false;
+	len = strspn(name, legal);
+	if (len == 0 || name[0] == '-' || name[0] == '.' || (name[len] != '\n' && name[len]))
+		return false;
+	name[len] = '\0';
+	return true;
+}

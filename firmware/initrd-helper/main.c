@@ -183,7 +183,7 @@ static int write_etc_id(const char *id, struct err *err)
 
 /* The initrd's systemd has called the machine "localhost", and the one of the root leaves a name alone
  * that is set. /etc/hostname, DHCP and user-data still win: this one is not static. */
-static void set_hostname(const char *id)
+static void set_hostname(int var, const char *id)
 {
 	char path[256], text[16384], name[IDENT_HOSTNAME_MAX];
 	struct err err;
@@ -191,7 +191,8 @@ static void set_hostname(const char *id)
 	snprintf(path, sizeof(path), "%s/usr/lib/os-release", root_dir);
 	if (helper_read_file(AT_FDCWD, path, text, sizeof(text), &err) < 0)
 		helper_log(4, "%s", err.text);
-	else if (ident_hostname(text, id, name) && sethostname(name, strlen(name)) < 0)
+	else if ((ident_kept_hostname(var, name) || ident_hostname(text, id, name)) &&
+		 sethostname(name, strlen(name)) < 0)
 		helper_log(4, "cannot set the host name: %s", strerror(errno));
 }
 
@@ -204,7 +205,7 @@ static int setup_etc(int var, struct err *err)
 	if (ident_machine_id(var, id, err) < 0 || etc_is_persistent(&persistent, err) < 0 ||
 	    etc_mount_overlay(root_dir, persistent, err) < 0 || write_etc_id(id, err) < 0)
 		return -1;
-	set_hostname(id);
+	set_hostname(var, id);
 	return etc_persist(root_dir, var, list, err);
 }
 

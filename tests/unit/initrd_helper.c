@@ -364,6 +364,29 @@ TEST(a_machine_without_a_name_gets_one)
 		id, name));
 }
 
+TEST(a_name_that_was_given_is_kept)
+{
+	static const char *const bad[] = {"", "\n", "-a\n", "a b\n", "a\nb/\x1b\n c"};
+	char name[IDENT_HOSTNAME_MAX];
+	int var;
+
+	CHECK(mkdir("var", 0755) == 0 && mkdir("var/lib", 0755) == 0 &&
+	      mkdir("var/lib/ingot", 0755) == 0);
+	var = open_dir("var");
+	CHECK(!ident_kept_hostname(var, name));
+	tap_spew("var/lib/ingot/hostname", "m1.example.com\n", 15);
+	CHECK(ident_kept_hostname(var, name));
+	CHECK_STR(name, "m1.example.com");
+	for (size_t i = 0; i < 4; i++) {
+		tap_spew("var/lib/ingot/hostname", bad[i], strlen(bad[i]));
+		CHECK(!ident_kept_hostname(var, name));
+	}
+	/* Only its first line. */
+	tap_spew("var/lib/ingot/hostname", bad[4], strlen(bad[4]));
+	CHECK(ident_kept_hostname(var, name));
+	CHECK_STR(name, "a");
+}
+
 TEST(a_damaged_machine_id_is_replaced)
 {
 	static const char *const bad[] = {"",
