@@ -228,12 +228,26 @@ static int stage_local(struct provision *p, double timeout, struct err *err)
 	return conclude(p, true, err);
 }
 
+/* The platform waits for a word, and shows its owner why a machine is not what it should be. */
+static void tell_platform(const struct provision *p, const char *failure)
+{
+	struct err err = {0};
+
+	if (source_report(&p->agent, &p->instance, failure, REPORT_WAIT, &err) < 0)
+		report_log(&p->report, LOG_WARNING, "PROVISION", &err,
+			   "cannot tell the platform how this machine is");
+}
+
 static int stage_network(struct provision *p, double timeout, struct err *err)
 {
 	int r;
 
-	if (source_load(&p->agent, false, timeout, &p->instance, &p->found, err) < 0)
-		return fail(p, err);
+	if (source_load(&p->agent, false, timeout, &p->instance, &p->found, err) < 0) {
+		(void)fail(p, err);
+		if (err->code != ERR_NETWORK)
+			tell_platform(p, err->msg);
+		return -1;
+	}
 	if (!p->found)
 		return set_pending(&p->agent, false, err);
 	prepare(p, true);
@@ -290,15 +304,6 @@ static void refresh(struct provision *p)
 		cc_remark(&p->cc, "user-data has changed: it is applied at the next boot");
 }
 
-static void tell_platform(struct provision *p)
-{
-	struct err err = {0};
-
-	if (source_report(&p->agent, &p->instance, NULL, REPORT_WAIT, &err) < 0)
-		report_log(&p->report, LOG_WARNING, "PROVISION", &err,
-			   "cannot tell the platform that this machine is ready");
-}
-
 static int stage_final(struct provision *p, double timeout, struct err *err)
 {
 	(void)timeout;
@@ -315,7 +320,9 @@ static int stage_final(struct provision *p, double timeout, struct err *err)
 		script_run_all(&p->cc, &p->userdata, CC_FINAL);
 		restart_units(p);
 	}
-	tell_platform(p);
+	tell_platform(p, p->userdata.settings_wrong
+				 ? "the key 'ingot' of user-data is wrong: see ingot-agent status"
+				 : NULL);
 	if (!has_upstream(&p->agent))
 		cc_apply(&p->cc, CC_LAST, p->keys);
 	/* Its own problems were told by an earlier stage. */

@@ -129,7 +129,7 @@ TEST(openstack)
 	CHECK_STR(i.address, "10.184.0.244");
 	CHECK_STR(i.zone, "nova");
 	CHECK_INT(i.ssh_keys.count, 1);
-	CHECK_STR(i.user_data.data, "#!/bin/sh\necho openstack\n");
+	CHECK_STR(i.user_data.data, "#cloud-config\nhostname: openstack\n");
 	CHECK_STR(i.vendor_data.data, "#cloud-config\n{}\n");
 	CHECK_CONTAINS(i.network_config.data, "tapcd9f6d46-4a");
 	instance_free(&i);
