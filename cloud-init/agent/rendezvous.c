@@ -33,7 +33,11 @@ int rendezvous_open(struct rendezvous *r, struct err *err)
 		return err_set(err, ERR_PROFILE,
 			       "ingot.cluster.rendezvous: '%.40s' is not known to this agent",
 			       name);
-	return r->kind->open(r, err);
+	if (r->kind->open(r, err) == 0)
+		return 0;
+	r->kind = NULL; /* nothing is open */
+	r->state = NULL;
+	return -1;
 }
 
 void rendezvous_close(struct rendezvous *r)

@@ -306,7 +306,7 @@ int member_active(struct join *join, const struct engine_swarm *swarm, enum join
 			  swarm->control ? "no manager leads it" : "not as a manager");
 		return 0;
 	}
-	if (*record->cluster_id)
+	if (*record->cluster_id || record->step == RECORD_JOINED)
 		return member(join, swarm, ret_next, err);
 	if (record->step == RECORD_INIT && !join->made &&
 	    (drop_half_made(join, swarm, ret_next, &dropped, err) < 0 || dropped))

@@ -3,17 +3,40 @@
  * kind swarm: is the role well on this machine, and what does its engine say? Somebody else who is missing is never
  * this machine's fault.
  */
+#include "agent/dial.h"
 #include "agent/engine.h"
 #include "agent/join.h"
 #include "agent/record.h"
+#include "agent/settings.h"
 
 #include "base/mem.h"
 
 #include <string.h>
 
+#define PROBE_TIME 1.0 /* seconds for a manager to answer */
+
+/* The settings' role counts, then the image's. */
 static bool is_manager(const struct agent *agent)
 {
-	return strcmp(agent->role, "manager") == 0;
+	CLEANUP_JSON json_t *settings = settings_load(agent, NULL);
+	const char *role = json_member_string(json_object_get(settings, "cluster"), "role");
+
+	return strcmp(role ? role : agent->role, "manager") == 0;
+}
+
+/* A worker is of use only while a manager can be reached; that none can is not its own fault. */
+static void judge_worker(const struct engine_swarm *swarm, struct health *health)
+{
+	CLEANUP(strv_free) struct strv managers = {0};
+	size_t found;
+
+	for (size_t i = 0; i < swarm->remote_count; i++)
+		strv_add(&managers, swarm->remotes[i]);
+	if (managers.count == 0)
+		health_lower(health, HEALTH_REMOTE, "the engine knows no manager of its swarm");
+	else if (!dial_first(&managers, NULL, PROBE_TIME, &found))
+		health_lower(health, HEALTH_REMOTE,
+			     "none of the swarm's %zu managers can be reached", managers.count);
 }
 
 static void judge_inactive(const struct agent *agent, struct health *health)
@@ -40,8 +63,10 @@ static void judge_active(const struct agent *agent, struct engine *engine,
 	struct engine_node node;
 	struct err err = {0};
 
-	if (!is_manager(agent))
+	if (!is_manager(agent)) {
+		judge_worker(swarm, health);
 		return;
+	}
 	if (!swarm->control) {
 		health_lower(health, HEALTH_REMOTE,
 			     "the swarm does not have this node as a manager");

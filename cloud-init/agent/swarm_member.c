@@ -325,12 +325,13 @@ int member_inactive(struct join *join, enum join_next *ret_next, struct err *err
 	CLEANUP(rendezvous_view_free) struct rendezvous_view view = {0};
 	struct rendezvous *r = &join->rendezvous;
 
-	if (*join->record.cluster_id) {
+	if (*join->record.cluster_id || join->record.step == RECORD_JOINED) {
 		*ret_next = JOIN_IDLE;
 		join_wait(join, false,
 			  "was a member of swarm %s, but the engine is in no swarm now; to start "
 			  "over remove %s",
-			  join->record.cluster_id, RECORD_FILE);
+			  *join->record.cluster_id ? join->record.cluster_id : "(not told)",
+			  RECORD_FILE);
 		return 0;
 	}
 	if (wait_for_clock(join, ret_next) || wait_for_address(join, ret_next))
@@ -362,7 +363,7 @@ int member_unfinished(struct join *join, const struct engine_swarm *swarm, enum 
 
 	if (join->pending_since == 0)
 		join->pending_since = now;
-	if (*record->cluster_id || record->step == RECORD_NEW) {
+	if (*record->cluster_id || record->step == RECORD_NEW || record->step == RECORD_JOINED) {
 		*ret_next = JOIN_IDLE;
 		join_wait(join, true,
 			  "the engine's swarm is %s%s%s; it needs the other managers, or somebody",

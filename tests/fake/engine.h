@@ -28,13 +28,16 @@ struct fake_engine {
 	bool control, leaderless; /* leaderless: GET /nodes/ID is refused */
 	unsigned int peers;       /* other managers in RemoteManagers */
 	enum fake_init init;
-	unsigned int slow_ms; /* before each answer */
-	unsigned int busy;    /* so many requests get 503 first */
-	unsigned int kill_at; /* kill the client at this request (from 1), 0: never */
-	bool kill_after;      /* after doing what it asked, else before */
+	const char *remote;     /* address of the manager in RemoteManagers that is not a peer */
+	const char *join_error; /* POST /swarm/join: refused with these words; NULL: it works */
+	bool join_pends;        /* with join_error: the engine goes on trying, and is pending */
+	unsigned int slow_ms;   /* before each answer */
+	unsigned int busy;      /* so many requests get 503 first */
+	unsigned int kill_at;   /* kill the client at this request (from 1), 0: never */
+	bool kill_after;        /* after doing what it asked, else before */
 	/* What happened. */
-	unsigned int requests, inits, init_calls, leaves;
-	char init_body[512];
+	unsigned int requests, inits, init_calls, leaves, joins, join_calls;
+	char init_body[512], join_body[512];
 };
 
 static struct fake_engine *fake_engine;
@@ -73,10 +76,10 @@ static void fake_engine_info(const struct fake_request *request)
 	snprintf(body, sizeof(body),
 		 "{\"ID\":\"x\",\"Swarm\":{\"NodeID\":\"%s\",\"NodeAddr\":\"10.9.8.7\","
 		 "\"LocalNodeState\":\"%s\",\"ControlAvailable\":%s,\"Error\":\"%s\","
-		 "\"RemoteManagers\":[{\"NodeID\":\"%s\",\"Addr\":\"10.9.8.7:2377\"}%s],"
+		 "\"RemoteManagers\":[{\"NodeID\":\"%s\",\"Addr\":\"%s\"}%s],"
 		 "\"Nodes\":1,\"Managers\":1%s}}",
 		 active ? e->node_id : "", e->state, active && e->control ? "true" : "false",
-		 e->swarm_error, e->node_id, peers, cluster);
+		 e->swarm_error, e->node_id, e->remote, peers, cluster);
 	fake_reply(request, "200 OK\r\nContent-Type: application/json\r\n", body);
 }
 
@@ -113,6 +116,26 @@ static void fake_engine_init(const struct fake_request *request)
 		break;
 	}
 	fake_engine_error(request, "500 Internal Server Error\r\n", "context deadline exceeded");
+}
+
+static void fake_engine_join(const struct fake_request *request)
+{
+	struct fake_engine *e = fake_engine;
+
+	e->join_calls++;
+	snprintf(e->join_body, sizeof(e->join_body), "%s", request->body);
+	if (strcmp(e->state, "inactive") != 0) {
+		fake_engine_error(request, "503 Service Unavailable\r\n",
+				  "This node is already part of a swarm. Use docker swarm leave");
+	} else if (e->join_error) {
+		if (e->join_pends)
+			e->state = "pending";
+		fake_engine_error(request, "503 Service Unavailable\r\n", e->join_error);
+	} else {
+		e->joins++;
+		e->state = "active";
+		fake_reply(request, "200 OK\r\n", "");
+	}
 }
 
 static void fake_engine_node(const struct fake_request *request)
@@ -152,6 +175,8 @@ static void fake_engine_act(const struct fake_request *request)
 		fake_engine_info(request);
 	} else if (strcmp(path, "/swarm/init") == 0 && strcmp(request->method, "POST") == 0) {
 		fake_engine_init(request);
+	} else if (strcmp(path, "/swarm/join") == 0 && strcmp(request->method, "POST") == 0) {
+		fake_engine_join(request);
 	} else if (strcmp(path, "/swarm/leave?force=1") == 0 &&
 		   strcmp(request->method, "POST") == 0) {
 		e->leaves++;
@@ -208,6 +233,7 @@ __attribute__((unused)) static void fake_engine_new(void)
 		.cluster_id = "cluster1",
 		.node_id = "node1",
 		.node_state = "ready",
+		.remote = "10.9.8.7:2377",
 		.api = "1.45",
 		.api_min = "1.24",
 	};

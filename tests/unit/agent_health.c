@@ -170,16 +170,29 @@ TEST(active_but_not_well)
 	CHECK_HEALTH(HEALTH_REMOTE, "does not have this node as a manager");
 }
 
+static void silent(struct fake_request *request)
+{
+	(void)request;
+}
+
 TEST(worker)
 {
+	static char near[32], nobody[32];
+
 	fake_machine("{\"kind\":\"swarm\",\"role\":\"worker\"}");
 	fake_engine_new();
+	snprintf(near, sizeof(near), "127.0.0.1:%u", fake_http(silent));
+	snprintf(nobody, sizeof(nobody), "127.0.0.1:%u", fake_closed_port());
+	fake_engine->remote = near;
 	fake_engine_start(FAKE_SOCKET);
 	fake_machine_file("/run/ingot/join.json",
 			  "{\"waits_for\":\"waits for join settings\",\"remote\":true}");
 	CHECK_HEALTH(HEALTH_REMOTE, "waits for join settings");
 	fake_engine->state = "active";
 	CHECK_HEALTH(HEALTH_OK, "");
+	/* Nobody there: not this machine's fault. */
+	fake_engine->remote = nobody;
+	CHECK_HEALTH(HEALTH_REMOTE, "none of the swarm's 1 managers can be reached");
 }
 
 static int decide(struct health_judge *judge, enum health_verdict verdict, double now)
