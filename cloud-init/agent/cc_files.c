@@ -10,10 +10,13 @@
 #include "base/base64.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/proc.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #define FILES_MAX 1000
@@ -168,6 +171,38 @@ static char *mark_of(const char *path, const struct str *content, const struct p
 	return mem_printf("file %.16s", digest_hex(&digest, hex));
 }
 
+/* True when sshd can read its settings. False, too, when it cannot be asked. */
+static bool sshd_reads(const struct cc *cc)
+{
+	const char *inside[] = {"chroot", cc->agent->root, "/usr/sbin/sshd", "-G", NULL};
+	CLEANUP(str_free) struct str output = {0};
+	struct err err = {0};
+	const struct proc proc = {.argv = cc->live ? inside + 2 : inside, .output = &output};
+
+	return proc_run(&proc, &err) == 0;
+}
+
+/* sshd does not start with a setting that it does not know, and then nobody could repair it: what it had before comes
+ * back. */
+static int write_guarded(struct cc *cc, const struct doc_node *node, const char *path,
+			 const struct str *content, const struct place *place, struct err *err)
+{
+	const struct place was = {.mode = 0644};
+	CLEANUP_FREE char *full = agent_path(cc->agent, path);
+	CLEANUP(str_free) struct str old = {0};
+	bool had = agent_read(cc->agent, path, PLACE_FILE_MAX, &old, NULL) == 0;
+	bool guard = str_has_prefix(path, "/etc/ssh/") && sshd_reads(cc);
+
+	if (place_write(cc->agent, path, content->data, content->len, place, err) < 0)
+		return -1;
+	if (!guard || sshd_reads(cc))
+		return 0;
+	cc_problem(cc, node, "'%s' is not written: sshd would not start with it", path);
+	if (had)
+		return place_write(cc->agent, path, old.data, old.len, &was, err);
+	return unlink(full) < 0 ? err_sys(err, errno, "cannot remove '%s'", full) : 0;
+}
+
 static int write_entry(struct cc *cc, const struct accounts *accounts, const struct doc_node *entry,
 		       struct err *err)
 {
@@ -207,7 +242,7 @@ static int write_entry(struct cc *cc, const struct accounts *accounts, const str
 	mark = mark_of(path, &content, &place);
 	if (once && cc_was(cc, "done", mark))
 		return 0;
-	r = place_write(cc->agent, path, content.data, content.len, &place, err);
+	r = write_guarded(cc, node, path, &content, &place, err);
 	if (r == 0 && once)
 		r = cc_note(cc, "done", mark, err);
 	mem_wipe(content.data, content.room);

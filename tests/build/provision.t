@@ -87,6 +87,19 @@ run_ok "provision local again in this boot" "$agent" provision local --root="$ro
 is "$(cd "$root" && find etc var/home -type f ! -path '*/lib/ingot/*' -exec sha256sum {} + | sort)" "$before" \
     "changes nothing"
 
+# ---- nobody is locked out --------------------------------------------------------------------------
+cat >"$root/run/credentials/@system/ingot.user-data" <<'END'
+#cloud-config
+write_files:
+  - {path: /etc/ssh/sshd_config.d/50-right.conf, content: "MaxAuthTries 3\n"}
+  - {path: /etc/ssh/sshd_config.d/60-wrong.conf, content: "MaxAuthTires 3\n"}
+END
+run_status 3 "settings that sshd does not take" "$agent" provision local --root="$root"
+like "$err" "user-data:4:12: error: '/etc/ssh/sshd_config.d/60-wrong.conf' is not written: sshd would not start" "are told"
+exists "$root/etc/ssh/sshd_config.d/50-right.conf" "the others are there"
+missing "$root/etc/ssh/sshd_config.d/60-wrong.conf" "and they are not"
+run_ok "sshd starts" in_root sshd -T
+
 # ---- what it calls is there ------------------------------------------------------------------------
 for program in sfdisk blkid mkfs.ext4 mkfs.vfat mkswap swapon mount udevadm networkctl systemctl shutdown ssh-keygen openssl; do
     run_ok "the image has $program" in_root sh -c "command -v $program"
