@@ -48,8 +48,10 @@ static int check_status(const struct source_service *service, struct source_item
 		item->answer.body.len = 0;
 		return 0;
 	}
-	return err_set(err, ERR_NETWORK, "'%s%.*s' answers %ld", service->base,
-		       (int)strcspn(item->path, "?"), item->path, status);
+	/* A URL that somebody gave may have a password in it. */
+	return err_set(err, ERR_NETWORK, "'%s%.*s' answers %ld",
+		       service->elsewhere ? "" : service->base, (int)strcspn(item->path, "?"),
+		       item->path, status);
 }
 
 int source_service_get(const struct source_service *service, struct source_item *items,

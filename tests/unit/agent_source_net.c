@@ -166,6 +166,28 @@ TEST(nocloud_net)
 		  "is at no http, https or file URL");
 }
 
+TEST(password_of_a_seed_is_not_told)
+{
+	static const char *const faults[] = {"500", "reset", "html", "huge"};
+	struct instance i;
+	char cmdline[256];
+	bool found;
+
+	start_metadata();
+	metadata_machine("nocloud-net", "");
+	for (size_t k = 0; k < ARRAY_SIZE(faults); k++) {
+		struct err err = {0};
+
+		snprintf(cmdline, sizeof(cmdline),
+			 "ds=nocloud;s=http://u:hunter2@127.0.0.1:%u/fault/%s/?hunter2=\n",
+			 metadata_port, faults[k]);
+		fake_machine_file("/proc/cmdline", cmdline);
+		CHECK(source_load(&agent, false, 0, &i, &found, &err) < 0);
+		if (strstr(err.msg, "hunter2") || strstr(err.hint, "hunter2"))
+			FAIL("%s: %s", faults[k], err.msg);
+	}
+}
+
 TEST(every_network_source_has_a_fake)
 {
 	start_metadata();
