@@ -170,6 +170,13 @@ static int authenticate(struct etcd *e, struct err *err)
 	return r;
 }
 
+/* A token ends after some minutes without use, and when users, roles or passwords are changed. */
+static bool is_token_over(const struct etcd_answer *a)
+{
+	return a->code == ETCD_CODE_UNAUTHENTICATED || strstr(a->message, "auth token") ||
+	       strstr(a->message, "auth store is old");
+}
+
 /* One call, with a new token when the old one is over. Takes the body. */
 static int call(struct etcd *e, const char *path, json_t *body, struct etcd_answer *ret,
 		struct err *err)
@@ -181,8 +188,7 @@ static int call(struct etcd *e, const char *path, json_t *body, struct etcd_answ
 	if (e->user && !e->token[0] && authenticate(e, err) < 0)
 		return -1;
 	r = ask_any(e, path, text, ret, err);
-	if (r == 0 || !e->token[0] ||
-	    (ret->code != ETCD_CODE_UNAUTHENTICATED && !strstr(ret->message, "auth token")))
+	if (r == 0 || !e->token[0] || !is_token_over(ret))
 		return r;
 	if (authenticate(e, err) < 0)
 		return -1;

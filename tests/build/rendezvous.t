@@ -81,7 +81,7 @@ takeover() {
     local holder start tries=0
     "$rendezvous" "$tmp" "$tmp/$1.json" first manager claim hold=60 >"takeover.$1.first" 2>&1 &
     holder=$!
-    wait_for 20 grep -q won "takeover.$1.first" || return 0
+    wait_for 20 grep -qs won "takeover.$1.first" || return 0
     start=$SECONDS
     while [ $((SECONDS - start)) -lt $((lease + 4)) ]; do
         r "$1" second claim >>"takeover.$1.before" 2>&1
@@ -90,7 +90,7 @@ takeover() {
     kill -9 "$holder"
     wait "$holder" 2>/dev/null || true
     start=$(date +%s%N)
-    until r "$1" second claim >"takeover.$1.second" 2>&1 && grep -q won "takeover.$1.second"; do
+    until r "$1" second claim >"takeover.$1.second" 2>&1 && grep -qs won "takeover.$1.second"; do
         tries=$((tries + 1))
         [ "$tries" -lt 300 ] || return 0
         sleep 0.2
@@ -276,14 +276,19 @@ like "$(r secure m1 look)" EMPTY "etcd: a user for an etcd that asks for none"
 v3 auth/enable '{}'
 is "$(r secure m1 look claim renew publish=c1 look | awk '{ print $1 }' | xargs)" "EMPTY won held held READY" \
     "etcd: TLS with an authority of its own, user and password"
-# An etcd that was started again knows no token of before.
-r secure m1 look sleep=4 look >restarted 2>&1 &
+# A password that is set anew ends the tokens of its user; another user's changes make them old.
+v3 auth/authenticate '{"name":"root","password":"pass-word"}'
+token=$(jq -r .token answer.json)
+r secure m1 look sleep=4 look sleep=4 look >tokens 2>&1 &
 looker=$!
-wait_for 20 test -s restarted || true
-stop "$etcd_pid"
-start_etcd secure "$port" https --cert-file server.pem --key-file server.key
+wait_for 20 test -s tokens || true
+v3 auth/user/changepw '{"name":"ingot","password":"pass-word-2"}'
+wait_for 20 grep -qz 'READY.*READY' tokens || true
+v3 auth/authenticate '{"name":"root","password":"pass-word"}'
+token=$(jq -r .token answer.json)
+v3 auth/user/add '{"name":"more","password":"pass-word-4"}'
 wait "$looker" || true
-is "$(awk '{ print $1 }' restarted | xargs)" "READY READY" "etcd: a token that is over is replaced"
+is "$(awk '{ print $1 }' tokens | xargs)" "READY READY READY" "etcd: tokens that are over or old are replaced"
 settings bad '.etcd.password = "wrong-password"' secure
 refused bad 3 "etcd.user \\('ingot'\\)" "etcd: a wrong password"
 settings bad 'del(.etcd.user, .etcd.password)' secure
