@@ -63,6 +63,9 @@ const char *cc_hostname_wanted(struct cc *cc, const char **ret_fqdn)
 	if (!host && !fqdn) {
 		const char *given = cc->instance->hostname;
 
+		if (given && !name_valid(given))
+			cc_remark(cc, "the metadata's hostname '%s' is no name for a host",
+				  cc_show(cc, given));
 		if (!given || !name_valid(given))
 			return NULL;
 		host = given;

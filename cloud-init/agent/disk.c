@@ -85,7 +85,7 @@ static int window_empty(int fd, uint64_t offset, size_t len, const char *path, b
 static int is_empty(const char *path, bool *ret, struct err *err)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t size;
+	uint64_t size = 0;
 
 	if (fd < 0)
 		return err_sys(err, errno, "cannot open '%s'", path);
