@@ -563,3 +563,64 @@ TEST(commands_become_one_script)
 	script_quote(&quoted, "a'b\"c");
 	CHECK_STR(quoted.data, "'a'\\''b\"c'");
 }
+
+TEST(power_state)
+{
+	static const struct {
+		const char *value, *want;
+	} bad[] = {
+		{"{mode: restart}", "mode must be poweroff, reboot or halt"},
+		{"{mode: reboot, delay: soon}", "delay must be 'now' or minutes"},
+		{"{mode: reboot, dealy: 1}", "did you mean 'delay'"},
+		{"{mode: reboot, condition: {a: b}}", "condition must be"},
+		{"reboot", "must be a map"},
+	};
+	struct config_run *run;
+
+	config_root();
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		CLEANUP_FREE char *text = mem_printf("power_state: %s\n", bad[i].value);
+
+		run = config_apply(text, CC_LAST);
+		CHECK(run->cc.problems.count > 0);
+		CHECK_CONTAINS(run->cc.text.data, bad[i].want);
+		config_close(run);
+		CHECK_OK(path_remove_all("root/var", &(struct err){0}), &(struct err){0});
+	}
+	run = config_apply("power_state: {mode: poweroff, condition: false}\n", CC_LAST);
+	CHECK_U64(json_array_size(run->cc.notes), 0);
+	config_close(run);
+	run = config_apply("power_state: {mode: reboot, delay: 5, message: 'bye'}\n", CC_LAST);
+	CHECK_STR(json_string_value(json_array_get(run->cc.notes, 0)), "power_state: reboot +5");
+	config_close(run);
+	/* Once: the machine would never stop going down. */
+	run = config_apply("power_state: {mode: reboot}\n", CC_LAST);
+	CHECK_U64(json_array_size(run->cc.notes), 0);
+	config_close(run);
+}
+
+TEST(certificates)
+{
+	static const char pem[] =
+		"-----BEGIN CERTIFICATE-----\n      AAAA\n      -----END CERTIFICATE-----\n";
+	struct config_run *run;
+
+	config_root();
+	/* openssl says that this is none; without openssl nothing is linked, and it is in the bundle. */
+	run = config_apply("ca_certs:\n  trusted:\n    - none\n", CC_EARLY);
+	CHECK_CONTAINS(run->cc.text.data, "entry 1 has no certificate");
+	config_close(run);
+	config_bad("ca_certs:\n  remove_defaults: true\n", 2, "image's certificates stay");
+	config_bad("ca_certs: []\n", 1, "must be a map");
+	{
+		CLEANUP_FREE char *text =
+			mem_printf("ca_certs:\n  trusted:\n    - |\n      %s", pem);
+		CLEANUP_FREE char *bundle = NULL;
+
+		run = config_apply(text, CC_EARLY);
+		bundle = read_all("/etc/ssl/certs/ca-certificates.crt");
+		/* A certificate that openssl does not read is not trusted either. */
+		CHECK(!strstr(bundle, "AAAA") || !run->cc.problems.count);
+		config_close(run);
+	}
+}
