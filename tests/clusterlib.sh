@@ -177,6 +177,14 @@ cluster_id() { jq -r '.cluster_id // ""' "$(record_of "$1")" 2>/dev/null; }
 waits_for() { jq -r '.waits_for // ""' "$nodes/$1/root/run/ingot/join.json" 2>/dev/null; }
 waits_like() { [[ $(waits_for "$1") == *$2* ]]; }
 engine_is_up() { api "$1" /_ping >/dev/null; }
+# rotate NAME: new tokens, by way of that manager.
+rotate() {
+    local swarm
+    swarm=$(api "$1" /swarm)
+    api "$1" "/swarm/update?version=$(jq .Version.Index <<<"$swarm")&rotateWorkerToken=true&rotateManagerToken=true" \
+        --json "$(jq -c .Spec <<<"$swarm")" >/dev/null
+}
+tokens() { api "$1" /swarm | jq -r '.JoinTokens[]'; }
 # joined NAME...: all agents have ended their join of this boot, and the engines are active members.
 joined() {
     local name

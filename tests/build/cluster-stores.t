@@ -22,6 +22,7 @@ declare -A points=(
 for kind in etcd s3; do
     store_all_at_once "$kind"
     store_down "$kind"
+    store_secrets "$kind"
     for point in ${points[$kind]}; do
         store_killed "$kind" "${point%:*}" "${point#*:}" machine || not_ok "$kind: $point" 'it does not come so far'
     done

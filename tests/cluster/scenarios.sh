@@ -149,15 +149,6 @@ time_to_join() {
     took=$(seconds_between "$begin" "$(when "$1")")
 }
 
-# rotate NAME: new tokens, by way of that manager.
-rotate() {
-    local swarm
-    swarm=$(api "$1" /swarm)
-    api "$1" "/swarm/update?version=$(jq .Version.Index <<<"$swarm")&rotateWorkerToken=true&rotateManagerToken=true" \
-        --json "$(jq -c .Spec <<<"$swarm")" >/dev/null
-}
-tokens() { api "$1" /swarm | jq -r '.JoinTokens[]'; }
-
 # Tokens change all the time while others join.
 rotated() {
     local before count=0

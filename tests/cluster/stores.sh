@@ -134,3 +134,36 @@ store_down() {
     sleep 3
     is_one_swarm "$1: members need no store" m1 m2 w1
 }
+
+# store_secrets BACKEND: tokens are replaced; the store gets the new ones, and neither it nor a machine's log or state has
+# one, or the cluster's secret, in clear.
+store_secrets() {
+    local before after all
+    store_cluster "$1" m1 m2 w1
+    boot m1
+    is_one_swarm "$1: a swarm" m1
+    before=$(tokens m1)
+    rotate m1
+    after=$(tokens m1)
+    isnt "$after" "$before" 'its tokens are replaced'
+    wait_for 30 store_has_token || not_ok 'the store gets the new ones'
+    boot m2 w1
+    is_one_swarm "$1: others join with the new ones" m1 m2 w1
+    # Both parts of a token are secret enough to look for the last one alone.
+    all=$(printf '%s\n' "$before" "$after" | sed 's/.*-//')
+    if [ "$1" = etcd ]; then
+        cat "$tmp/store.$store_number"/member/wal/* "$tmp/store.$store_number"/member/snap/db
+    else
+        jq -r '.[]' "$tmp/store.$store_number" | base64 -d
+    fi >"$tmp/stored"
+    cat "$nodes"/m?/agent.log "$nodes"/w?/agent.log "$nodes"/*/root/var/lib/ingot/agent/*.json \
+        "$nodes"/*/root/run/ingot/join.json >"$tmp/said"
+    is "$(grep -acF "$cluster_secret"$'\n'"$all" "$tmp/stored")" 0 "$1: no secret in the store"
+    isnt "$(grep -ac '"clusterID"' "$tmp/stored")" 0 'which has the record'
+    is "$(grep -acF "$cluster_secret"$'\n'"$all" "$tmp/said")" 0 "$1: no secret in logs and state of the machines"
+}
+store_has_token() {
+    jq .cluster "$nodes/w1/settings.json" >"$tmp/look.json"
+    "$INGOT_BUILD/helper/agent_rendezvous" "$tmp" "$tmp/look.json" test worker look |
+        grep -qF "$(api m1 /swarm | jq -r .JoinTokens.Worker)"
+}
