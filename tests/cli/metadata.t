@@ -43,7 +43,7 @@ machine() {
     echo 4c4c4544-0042-3510-8052-b4c04f4e3732 >"$dmi/product_uuid"
     echo "$2" >"$dmi/$1"
 }
-run_stage() { "$agent" provision "$1" --root="$root" --timeout=5; }
+run_stage() { "$agent" provision "$1" --root="$root" --timeout="${2:-60}"; }
 query() { "$agent" query "$1" --root="$root"; }
 
 serve
@@ -82,6 +82,6 @@ like "$(asked)" '<State>NotReady</State>.*<Description>cannot read the metadata 
 serve --fault 503
 machine sys_vendor "Amazon EC2"
 run_ok "nobody answers: before the network" run_stage local
-run_status 4 "with the network" run_stage network
+run_status 4 "with the network" run_stage network 2
 run_status 1 "query knows nothing" "$agent" query --root="$root"
 like "$err" "no metadata source has answered" "and says so"

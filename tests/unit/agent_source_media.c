@@ -139,14 +139,14 @@ TEST(custom_data_is_kept)
 	fake_machine_file("/var/lib/ingot/agent/azure-ovf.json",
 			  "{\"id\":\"02aab8a4-74ef-476e-8182-f6d2ba4166a6\",\"hostname\":\"kept\","
 			  "\"custom_data\":\"I2Nsb3VkLWNvbmZpZwo=\"}");
-	CHECK_OK(source_load(&agent, false, 10, &i, &found, &err), &err);
+	CHECK_OK(source_load(&agent, false, 60, &i, &found, &err), &err);
 	CHECK_STR(i.hostname, "kept");
 	CHECK_STR(i.user_data.data, "#cloud-config\n");
 	instance_free(&i);
 	/* Of another instance: a copied disk. */
 	fake_machine_file("/var/lib/ingot/agent/azure-ovf.json",
 			  "{\"id\":\"other\",\"custom_data\":\"I2Nsb3VkLWNvbmZpZwo=\"}");
-	CHECK_OK(source_load(&agent, false, 10, &i, &found, &err), &err);
+	CHECK_OK(source_load(&agent, false, 60, &i, &found, &err), &err);
 	CHECK_STR(i.hostname, "examplevm");
 	CHECK_STR(i.user_data.data, "#cloud-config\nhostname: azure\n");
 	instance_free(&i);

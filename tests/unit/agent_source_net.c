@@ -19,7 +19,7 @@ static void load(const char *cloud, const char *fault, struct instance *ret)
 
 	metadata_machine(cloud, fault);
 	CHECK(source_detect(&agent) == source_find(cloud));
-	CHECK_OK(source_load(&agent, false, 30, ret, &found, &err), &err);
+	CHECK_OK(source_load(&agent, false, 60, ret, &found, &err), &err);
 	CHECK(found);
 	CHECK_STR(ret->source, cloud);
 }
@@ -156,7 +156,7 @@ TEST(nocloud_net)
 		 "ds=nocloud;i=mine;s=http://127.0.0.1:%u/__dmi.chassis-serial-number__\n",
 		 metadata_port);
 	fake_machine_file(FAKE_DMI "product_serial", cmdline);
-	CHECK_OK(source_load(&agent, false, 10, &i, &found, &err), &err);
+	CHECK_OK(source_load(&agent, false, 60, &i, &found, &err), &err);
 	CHECK_STR(i.id, "mine");
 	CHECK_STR(i.hostname, "seeded");
 	instance_free(&i);
@@ -399,7 +399,7 @@ TEST(named_on_the_command_line)
 	start_metadata();
 	metadata_machine("gce", "");
 	fake_machine_file("/proc/cmdline", "ds=OpenStack\n");
-	CHECK_OK(source_load(&agent, false, 10, &i, &found, &err), &err);
+	CHECK_OK(source_load(&agent, false, 60, &i, &found, &err), &err);
 	CHECK_STR(i.source, "openstack");
 	instance_free(&i);
 }
@@ -450,7 +450,7 @@ TEST(ec2_and_openstack_over_ipv6)
 		source_test_base6 = other;
 		fake_machine_file("/sys/class/net/lo/operstate", "unknown\n");
 		fake_machine_file("/sys/class/net/ens3/operstate", "up\n");
-		CHECK_OK(source_load(&agent, false, 5, &i, &found, &err), &err);
+		CHECK_OK(source_load(&agent, false, 60, &i, &found, &err), &err);
 		CHECK_STR(i.source, clouds[k]);
 		instance_free(&i);
 		CHECK(rename(FAKE_ROOT, clouds[k]) == 0);
@@ -465,7 +465,7 @@ TEST(reports_to_azure)
 
 	start_metadata();
 	load("azure", "", &i);
-	CHECK_OK(source_report(&agent, &i, NULL, 5, &err), &err);
+	CHECK_OK(source_report(&agent, &i, NULL, 60, &err), &err);
 	log = metadata_log();
 	CHECK_CONTAINS(log, "POST /machine/?comp=health ");
 	CHECK_CONTAINS(log, "<GoalStateIncarnation>7</GoalStateIncarnation>");
@@ -475,7 +475,7 @@ TEST(reports_to_azure)
 	CHECK(!strstr(log, "NotReady"));
 	free(log);
 	/* No instance at all: the platform is known by DMI. What goes out is escaped and has no secret. */
-	CHECK_OK(source_report(&agent, NULL, "a <b> & SWMTKN-1-abcdefghijkl\x01", 5, &err), &err);
+	CHECK_OK(source_report(&agent, NULL, "a <b> & SWMTKN-1-abcdefghijkl\x01", 60, &err), &err);
 	log = metadata_log();
 	CHECK_CONTAINS(log,
 		       "<State>NotReady</State><Details><SubStatus>ProvisioningFailed</SubStatus>"
@@ -510,8 +510,8 @@ TEST(reports_to_gce)
 
 	start_metadata();
 	metadata_machine("gce", "");
-	CHECK_OK(source_report(&agent, NULL, NULL, 5, &err), &err);
-	CHECK_OK(source_report(&agent, NULL, "no disk", 5, &err), &err);
+	CHECK_OK(source_report(&agent, NULL, NULL, 60, &err), &err);
+	CHECK_OK(source_report(&agent, NULL, "no disk", 60, &err), &err);
 	log = metadata_log();
 	CHECK_CONTAINS(log,
 		       "PUT /computeMetadata/v1/instance/guest-attributes/ingot/status 'ready'");
@@ -519,7 +519,7 @@ TEST(reports_to_gce)
 	free(log);
 	/* Guest attributes are turned off: nobody wants to know. */
 	metadata_machine("gce", "403");
-	CHECK_OK(source_report(&agent, NULL, NULL, 5, &err), &err);
+	CHECK_OK(source_report(&agent, NULL, NULL, 60, &err), &err);
 	metadata_machine("gce", "500");
 	CHECK_ERR(source_report(&agent, NULL, NULL, 0, &err), &err, ERR_NETWORK, "answers 500");
 }
@@ -611,11 +611,11 @@ TEST(true_addresses)
 		metadata_machine(cloud, "");
 		source_test_base = NULL;
 		fake_machine_file("/sys/class/net/lo/operstate", "up\n");
-		CHECK_OK(source_load(&agent, false, 5, &i, &found, &err), &err);
+		CHECK_OK(source_load(&agent, false, 60, &i, &found, &err), &err);
 		CHECK_STR(i.source, cloud);
 		CHECK(i.user_data.len && !i.cached);
 		if (strcmp(cloud, "azure") == 0)
-			CHECK_OK(source_report(&agent, &i, NULL, 5, &err), &err);
+			CHECK_OK(source_report(&agent, &i, NULL, 60, &err), &err);
 		instance_free(&i);
 		snprintf(done, sizeof(done), "%zu", k);
 		CHECK(rename(FAKE_ROOT, done) == 0);
@@ -640,7 +640,7 @@ TEST(how_long_it_takes)
 			continue;
 		metadata_machine(s->name, "latency");
 		start = clock_monotonic();
-		CHECK_OK(source_load(&agent, false, 30, &i, &found, &err), &err);
+		CHECK_OK(source_load(&agent, false, 60, &i, &found, &err), &err);
 		start = clock_monotonic() - start;
 		CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
 		tap_note("%s: %.1f ms, at most %ld KiB so far", s->name, start * 1000,
