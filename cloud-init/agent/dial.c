@@ -208,7 +208,7 @@ bool dial_first(const struct strv *addresses, const char *avoid, double timeout,
 	struct pollfd polls[DIAL_MAX];
 	const char *whys[DIAL_MAX];
 	bool found = false, preferred = false;
-	int fds[DIAL_MAX];
+	int fds[DIAL_MAX] = {0};
 	size_t open = 0;
 
 	if (some.count > DIAL_MAX)

@@ -554,9 +554,17 @@ static unsigned long number_of(const char *name, unsigned long otherwise)
 	return text ? strtoul(text, NULL, 10) : otherwise;
 }
 
+/* Sanitizers make it twenty times slower. */
+#ifdef __SANITIZE_ADDRESS__
+#define TRIALS_DEFAULT 60
+#else
+#define TRIALS_DEFAULT 2000
+#endif
+
 TEST_TIMEOUT(always_one_swarm, 3600)
 {
-	unsigned long trials = number_of("TRIALS", 2000), first = number_of("FIRST", 0), bad = 0;
+	unsigned long trials = number_of("TRIALS", TRIALS_DEFAULT), first = number_of("FIRST", 0),
+		      bad = 0;
 	unsigned long steps = 0, crashes = 0, inits = 0, leaves = 0;
 	double longest = 0;
 
