@@ -140,9 +140,11 @@ TEST(s3_keys_of_a_role)
 		"{\"Code\":\"Success\",\"Type\":\"AWS-HMAC\",\"AccessKeyId\":\"ASIA\","
 		"\"SecretAccessKey\":\"S/+\",\"Token\":\"T==\"}";
 	static const char *const bad[] = {
-		"", "{}", "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"S\"}",
-		"{\"AccessKeyId\":\"A\\r\\nX: y\",\"SecretAccessKey\":\"S\","
-		"\"Token\":\"T\"}"};
+		"",
+		"{}",
+		"{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"S\"}",
+		"{\"AccessKeyId\":\"A\\r\\nX: y\",\"SecretAccessKey\":\"S\",\"Token\":\"T\"}",
+	};
 	struct s3_keys keys = {.of_role = true};
 
 	CHECK(s3_keys_parse(good, strlen(good), &keys));
