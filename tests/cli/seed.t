@@ -254,10 +254,10 @@ run_status 3 'also from a pipe' bash -c '"$INGOT" seed -u <(cat wrong) -o wrong.
 like "$err" "^/dev/fd/[0-9]+:3:22: error: unknown key 'rolle'" '  with its place'
 run_ok 'with --no-check' "$INGOT" seed --no-check -u wrong -o unchecked.iso
 is "$(isoinfo -R -i unchecked.iso -x /user-data)" "$(cat wrong)" 'it is taken as it is'
-mkdir -p tree/firmware tree/build # as in a source tree, in which programs lie beside each other
-cp "$INGOT" tree/build/ingot
-run_ok 'without the agent beside it' tree/build/ingot seed -u wrong -o unchecked.iso
-like "$(tree/build/ingot -vv seed -u wrong -o unchecked.iso 2>&1)" "ingot-agent' cannot be asked" 'is told by -v'
+mkdir -p beside/firmware beside/build # as in a source tree, in which programs lie beside each other
+cp "$INGOT" beside/build/ingot
+run_ok 'without the agent beside it' beside/build/ingot seed -u wrong -o unchecked.iso
+like "$(beside/build/ingot -vv seed -u wrong -o unchecked.iso 2>&1)" "ingot-agent' cannot be asked" 'is told by -v'
 run "$INGOT" --json seed -u wrong -o wrong.iso
 is "$(jq -r '.event' "$out_file" | xargs)" 'problems error' 'the problems are an event'
 cp "$out_file" events
