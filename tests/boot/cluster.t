@@ -104,6 +104,8 @@ Operator:/bin/bash
 run" "user-data is applied on the $name"
     on $name 'ingot-agent query source; blkid -o value -s TYPE -t LABEL=CIDATA || blkid -o value -s TYPE -t LABEL=cidata'
     is "$out" $'nocloud\niso9660' 'it comes from a medium'
+    on $name 'networkctl status $(ip -o -4 addr show to 192.168.77.0/24 | cut -d" " -f2) | grep "Network File"'
+    like "$out" '/run/systemd/network/10-ingot-.*\.network$' 'so does its address'
     on $name '/usr/lib/systemd/systemd-bless-boot status; ingot-agent health; systemctl --failed --plain --no-legend'
     like "$out" '^good$' 'the boot is marked good'
 done
