@@ -127,7 +127,7 @@ static void fill_member(struct clusters *c, size_t index, const struct cli_machi
 	member->swarm = cli_machine_is_swarm(image);
 	member->role = json_member_string(json_object_get(image->manifest, "join"), "role");
 	cluster_macs(index, member);
-	c->credentials[index] = (struct vm_credential){"network.network.10-cluster",
+	c->credentials[index] = (struct vm_credential){"network.network.20-cluster",
 						       cluster_network_unit(&c->file, member)};
 	member->credentials = &c->credentials[index];
 	member->credential_count = 1;

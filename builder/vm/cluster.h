@@ -61,8 +61,8 @@ bool cluster_state_wait(struct cluster_state *state, double seconds);
 /* The machines' two MAC addresses, by their place in the file. */
 void cluster_macs(size_t index, struct cluster_member *member);
 
-/* The text of a credential "network.network.10-cluster" (systemd.network(5)): the machine's address on the private
- * network. For images whose agent reads no user-data. Caller frees. */
+/* The text of a credential "network.network.20-cluster" (systemd.network(5)): the machine's address on the private
+ * network. For images without our agent; what the agent writes (10-ingot-...) comes first. Caller frees. */
 char *cluster_network_unit(const struct cluster_file *file, const struct cluster_member *member);
 
 #define CLUSTER_SECRET_SIZE 65 /* hex digits of 256 bits, and NUL */
