@@ -150,8 +150,11 @@ static const char *apply_row(struct cc *cc, const struct cc_row *row, const stru
 	size_t before = cc->problems.count;
 	struct err err = {0};
 
-	if (row->once && cc_was(cc, "done", row->key))
+	if (row->once && cc_was(cc, "done", row->key)) {
+		if (cc_was(cc, "failed", row->key))
+			cc_remark(cc, "%s failed at an earlier boot of this instance", row->key);
 		return "kept";
+	}
 	if (row->apply(cc, pair ? pair->value : NULL, &err) < 0) {
 		err.msg[strcspn(err.msg, "\n")] = '\0';
 		doc_error(&cc->problems, pair ? &pair->place : &nowhere, "%s: %s", row->key,
@@ -159,7 +162,9 @@ static const char *apply_row(struct cc *cc, const struct cc_row *row, const stru
 		cc->broken = true;
 		return "failed";
 	}
-	if (row->once && cc_note(cc, "done", row->key, &err) < 0) {
+	if (row->once &&
+	    ((cc->problems.count > before && cc_note(cc, "failed", row->key, &err) < 0) ||
+	     cc_note(cc, "done", row->key, &err) < 0)) {
 		doc_error(&cc->problems, pair ? &pair->place : &nowhere, "%s: %s", row->key,
 			  err.msg);
 		cc->broken = true;
@@ -202,6 +207,7 @@ json_t *cc_kept_load(const struct agent *agent, const char *instance_id)
 		json_object_set_new(kept, "instance", json_string(instance_id));
 		json_object_del(kept, "done");
 		json_object_del(kept, "begun");
+		json_object_del(kept, "failed");
 	}
 	return kept;
 }

@@ -74,10 +74,10 @@ void cc_free(struct cc *cc);
  * another instance-id. Caller decrefs. */
 json_t *cc_kept_load(const struct agent *agent, const char *instance_id);
 
-/* True when name was done (or begun, with begun) for this instance. */
+/* True when name is noted as state ("begun", "done", "failed"; "once": for good) for this instance. */
 bool cc_was(const struct cc *cc, const char *state, const char *name);
 
-/* Notes that name was "done" or "begun" for this instance, on the disk when this returns. */
+/* Notes it, on the disk when this returns. */
 int cc_note(struct cc *cc, const char *state, const char *name, struct err *err);
 
 /* ---- for the functions of rows ---------------------------------------------------------------------------- */

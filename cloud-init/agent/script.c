@@ -233,8 +233,11 @@ static void run_part(struct cc *cc, const struct userdata_script *script)
 
 	if (!limited && access(full, F_OK) == 0)
 		return; /* the other stage of this boot ran it */
-	if (limited && cc_was(cc, state, name))
+	if (limited && cc_was(cc, state, name)) {
+		if (cc_was(cc, "failed", name))
+			cc_remark(cc, "%s failed at an earlier boot of this instance", name);
 		return;
+	}
 	if (limited && cc_was(cc, "begun", name)) {
 		tell(cc, script->name, "was cut off at an earlier boot; it is not run again");
 		r = cc_note(cc, state, name, &err);
@@ -246,6 +249,8 @@ static void run_part(struct cc *cc, const struct userdata_script *script)
 		if (r == 0 && code)
 			tell(cc, script->name,
 			     mem_arena_printf(cc->arena, "failed with exit code %d", code));
+		if (r == 0 && limited && code)
+			r = cc_note(cc, "failed", name, &err);
 		if (r == 0 && limited)
 			r = cc_note(cc, state, name, &err);
 	}

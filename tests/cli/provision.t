@@ -111,6 +111,12 @@ behind" "the others ran"
 like "$(summary problems)" 'user-data:9:5: error: runcmd: command 2 failed with exit code 7' "status names its line"
 is "$(summary 'scripts | map(.exit)')" '[1]' "and that it failed"
 
+cp "$root/run/credentials/@system/ingot.user-data" "$tmp/user-data"
+boot i-3 <"$tmp/user-data"
+run_status 3 "local at the next boot of it" provision local
+run_ok "final at the next boot of it" provision final
+like "$(summary notes)" 'runcmd failed at an earlier boot' "status still knows"
+
 # ---- cut off ---------------------------------------------------------------------------------------
 boot i-4 <<'END'
 #cloud-config
@@ -148,6 +154,7 @@ like "$(summary problems)" 'failed with exit code 4' "status says how it ended"
 run_ok "again in the same boot" provision local
 run_ok "the script does not run twice" provision final
 is "$(cat "$root/var/script")" "script of i-5" "it ran once"
+like "$(summary notes)" 'script .* failed at an earlier boot' "status still knows how it ended"
 
 # ---- upstream cloud-init ---------------------------------------------------------------------------
 mkdir -p "$root/usr/bin"
