@@ -243,7 +243,7 @@ TEST(passwords)
 
 TEST(host_keys)
 {
-	CLEANUP_FREE char *key = NULL, *text = NULL;
+	CLEANUP_FREE char *key = NULL;
 	CLEANUP(str_free) struct str indented = {0};
 
 	if (system("ssh-keygen -q -t ed25519 -N '' -C '' -f key >/dev/null 2>&1") != 0)

@@ -269,8 +269,7 @@ TEST(only_tls_13_with_the_psk_and_diffie_hellman)
 		"-tls1_2",
 		"-tls1_2 -psk_identity prod -psk 00112233445566778899aabbccddeeff",
 		"-psk_identity prod -psk 00112233445566778899aabbccddeeff",
-		"-psk_identity prod -ciphersuites TLS_AES_128_GCM_SHA256 -psk "
-		"00112233445566778899aabbccddeeff",
+		"-psk_identity prod -ciphersuites TLS_AES_128_GCM_SHA256 -psk 0011223344556677",
 		"-psk_identity prod -allow_no_dhe_kex -psk 00112233445566778899aabbccddeeff",
 	};
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
