@@ -280,14 +280,14 @@ static bool is_of_other_cluster(struct join *join, enum join_next *ret_next)
 	const struct record *record = &join->record;
 	const char *name = json_member_string(join->rendezvous.cluster, "name");
 
-	if (!*record->cluster_id || !*record->cluster || !name ||
+	if (record->step != RECORD_JOINED || !*record->cluster || !name ||
 	    strcmp(record->cluster, name) == 0)
 		return false;
 	*ret_next = JOIN_IDLE;
 	join_wait(join, false,
-		  "alarm: is a member of swarm %s of cluster '%s', but its settings name cluster "
+		  "alarm: is a member of the swarm of cluster '%s', but its settings name cluster "
 		  "'%s'; to move it, let it leave its swarm and remove %s",
-		  record->cluster_id, record->cluster, name, RECORD_FILE);
+		  record->cluster, name, RECORD_FILE);
 	return true;
 }
 

@@ -42,6 +42,7 @@ done
     boot m2 w2
     is_one_swarm 'machines restart: it is the same swarm' $managers $workers w6
     new_disk $managers $workers w6
+    new_disk_with_token $managers $workers w6
 }
 
 # ---- while it forms ----------------------------------------------------------------------------
@@ -50,6 +51,7 @@ dead_seeds
 rotated
 same_instance
 other_swarm
+slow_clock
 for delay in 0.7 1.5 3; do rebooted "$delay" m1; done
 rebooted 2 m2 w1
 engine_killed 0 m1

@@ -216,3 +216,32 @@ new_disk() {
     is "$(api m1 /nodes | jq '[.[] | select(.Spec.Role == "manager")] | length')" 3 'there are three managers'
     is "$(api m1 /nodes | jq '[.[] | select(.Status.State != "ready")] | length')" 0 'and no dead entry'
 }
+
+# The same for a machine that asks nobody: it has a token in its settings.
+# shellcheck disable=SC2086  # words on purpose
+new_disk_with_token() {
+    local token
+    token=$(api m1 /swarm | jq -r .JoinTokens.Manager)
+    unplug m2
+    machine m2 manager
+    settings m2 ".cluster.rendezvous = \"static\" | .cluster.static = {manager_token: \"$token\",
+        managers: [\"$(address m1):2377\", \"$(address m3):2377\"]}"
+    boot m2
+    is_one_swarm 'so does one that has a token and asks nobody' "$@"
+    is "$(api m1 /nodes | jq '[.[] | select(.Spec.Role == "manager")] | length')" 3 'there are three managers'
+}
+
+# A clock that is two hours slow cannot have seen its own image being made. (What is real here is the image that comes
+# from the future: nothing sets the clock of a Go program without setting that of the machine.)
+slow_clock() {
+    cluster_new
+    machines m1 w1
+    touch -d '+2 hours' "$(root_of w1)/usr/lib/ingot/image.json"
+    boot m1 w1
+    wait_for 60 joined m1 || bail 'the first manager is ready'
+    wait_for 30 waits_like w1 'clock' || true
+    like "$(waits_for w1)" 'the clock is before the making of this image' 'a machine with a slow clock waits'
+    is "$(swarm w1 .LocalNodeState)" inactive 'and does not join'
+    touch "$(root_of w1)/usr/lib/ingot/image.json"
+    is_one_swarm 'it joins when it has the time' m1 w1
+}

@@ -183,6 +183,8 @@ static void fake_engine_act(const struct fake_request *request)
 		e->state = "inactive";
 		e->swarm_error = "";
 		fake_reply(request, "200 OK\r\n", "");
+	} else if (strcmp(path, "/services") == 0) {
+		fake_reply(request, "200 OK\r\n", "[]");
 	} else if (strncmp(path, "/nodes/", 7) == 0) {
 		fake_engine_node(request);
 	} else {

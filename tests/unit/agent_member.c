@@ -207,6 +207,62 @@ TEST(member_of_another_swarm_is_told)
 	CHECK_FILE_HAS(FAKE_LIVE, "\"remote\": false");
 }
 
+/* By name, which a worker knows although its engine does not say which swarm it is in. */
+TEST(member_whose_settings_name_another_cluster)
+{
+	struct err err = {0};
+	CLEANUP_FREE char *settings = NULL;
+	char *name;
+
+	start();
+	CHECK_OK(join_as(20, &err), &err);
+	CHECK_FILE_HAS(FAKE_RECORD, "\"cluster\": \"t\"");
+	settings = tap_slurp(FAKE_ROOT "/run/ingot/settings.json", NULL);
+	name = strstr(settings, "\"t\"");
+	CHECK(name);
+	name[1] = 'u';
+	fake_machine_file("/run/ingot/settings.json", settings);
+	CHECK_ERR(join_as(1, &err), &err, ERR_OTHER,
+		  "of cluster 't', but its settings name cluster 'u'");
+	CHECK_INT(fake_engine->leaves, 0);
+}
+
+/* The engine or the agent is killed between the request and its answer: what comes back is not trusted. */
+TEST_TIMEOUT(interrupted_initialisation_is_made_again, 120)
+{
+	unsigned int interrupted = 0, total;
+
+	start();
+	fake_machine_file(
+		"/usr/lib/ingot/image.json",
+		"{\"schema\":1,\"name\":\"demo\",\"version\":\"1\",\"architecture\":\"x\","
+		"\"join\":" FAKE_MANAGER "}");
+	fake_machine_file("/run/ingot/settings.json",
+			  "{\"cluster\":{\"name\":\"t\",\"seeds\":[\"10.9.8.7\"],\"secret\":"
+			  "\"0123456789abcdef0123456789abcdef\"}}");
+	CHECK_INT(join_in_child(20), 0);
+	CHECK_INT(fake_engine->inits, 1);
+	CHECK_INT(fake_engine->leaves, 0);
+	total = fake_engine->requests;
+	for (unsigned int at = 1; at <= total; at++) {
+		bool made;
+
+		CHECK(unlink(FAKE_RECORD) == 0);
+		fake_engine->state = "inactive";
+		fake_engine->requests = fake_engine->inits = fake_engine->leaves = 0;
+		fake_engine->kill_at = at;
+		fake_engine->kill_after = 1;
+		CHECK_INT(WTERMSIG(join_in_child(20)), SIGKILL);
+		made = fake_engine->inits == 1;
+		interrupted += made;
+		CHECK_INT(join_in_child(20), 0);
+		CHECK_INT(fake_engine->leaves, made);
+		CHECK_INT(fake_engine->inits, made ? 2 : 1);
+		CHECK_FILE_HAS(FAKE_RECORD, "\"step\": \"JOINED\"");
+	}
+	CHECK(interrupted > 0);
+}
+
 TEST(lost_swarm_is_not_joined_again)
 {
 	struct err err = {0};

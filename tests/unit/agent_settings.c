@@ -199,3 +199,19 @@ TEST(secrets)
 	CHECK_ERR_PTR(settings_secret(&agent, "credential:", &err), &err, ERR_PROFILE,
 		      "names no credential");
 }
+
+TEST(secrets_are_forgotten)
+{
+	CLEANUP_JSON json_t *settings = json_loads(
+		"{\"cluster\":{\"name\":\"a\",\"secret\":\"s\",\"etcd\":{\"user\":\"u\",\"password\":\"s\"},"
+		"\"s3\":{\"bucket\":\"b\",\"secret_key\":\"s\"},\"static\":{\"worker_token\":\"s\","
+		"\"manager_token\":\"s\",\"managers\":[\"m\"]}},\"zone\":\"z\"}",
+		0, NULL);
+	CLEANUP_FREE char *line = NULL;
+
+	CHECK(settings);
+	settings_forget_secrets(settings);
+	line = json_line(settings);
+	CHECK_STR(line, "{\"cluster\":{\"etcd\":{\"user\":\"u\"},\"name\":\"a\",\"s3\":{\"bucket\":"
+			"\"b\"},\"static\":{\"managers\":[\"m\"]}},\"zone\":\"z\"}");
+}
