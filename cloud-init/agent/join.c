@@ -9,16 +9,22 @@
 #include "agent/verbs.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/mem.h"
+#include "base/path.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #define POLL_FIRST 0.1 /* seconds; grows while nothing happens */
 #define POLL_MOST 1.0
@@ -223,6 +229,31 @@ void join_close(struct join *join)
 	join->settings = NULL;
 }
 
+/* One join at a time writes the record: another one waits until the first has ended. */
+static int take_lock(const struct agent *agent, double deadline, int *ret_fd, struct err *err)
+{
+	CLEANUP_FREE char *file = agent_path(agent, JOIN_LOCK), *folder = path_parent(file);
+	bool said = false;
+
+	if (path_make_dirs(folder, err) < 0)
+		return -1;
+	*ret_fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (*ret_fd < 0)
+		return err_sys(err, errno, "cannot open '%s'", file);
+	while (flock(*ret_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_sys(err, errno, "cannot lock '%s'", file);
+		if (deadline > 0 && clock_monotonic() > deadline)
+			return err_set(err, ERR_OTHER,
+				       "another ingot-agent join has not ended yet");
+		if (!said)
+			fputs("ingot-agent: another join runs: waits until it has ended\n", stderr);
+		said = true;
+		usleep(100000);
+	}
+	return 0;
+}
+
 int join_run(const struct agent *agent, bool initialise, unsigned timeout, struct err *err)
 {
 	CLEANUP(join_close)
@@ -233,9 +264,16 @@ int join_run(const struct agent *agent, bool initialise, unsigned timeout, struc
 		.report = {.kind = agent->kind, .role = agent->role},
 		.initialise = initialise,
 	};
+	CLEANUP_JSON json_t *wish = json_object();
+	CLEANUP_FD int lock = -1;
 
 	if (!join_find(agent->kind))
 		return err_set(err, ERR_USAGE, "this agent cannot join a '%s'", agent->kind);
+	/* A join that runs already finds this, and does it. */
+	if (initialise && agent_write_json(agent, JOIN_INITIALISE, wish, false, err) < 0)
+		return -1;
+	if (take_lock(agent, timeout ? clock_monotonic() + timeout : 0, &lock, err) < 0)
+		return -1;
 	record_clean(agent);
 	if (record_load(agent, &join.record, err) < 0 || join_loop(&join, timeout, err) < 0)
 		return -1;

@@ -13,6 +13,9 @@
 
 #include <stdbool.h>
 
+#define JOIN_LOCK AGENT_RUN "/join.lock"             /* held by the join that runs */
+#define JOIN_INITIALISE AGENT_RUN "/initialise.json" /* `join --initialise` was said in this boot */
+
 enum join_next {
 	JOIN_AGAIN, /* something was done: look again at once */
 	JOIN_POLL,  /* waits for something on this machine: look again soon */

@@ -250,13 +250,23 @@ static int identify(struct join *join, struct err *err)
 	return 0;
 }
 
+/* Said to this process, or to another one while this one held the lock. */
+static bool is_to_initialise(const struct join *join)
+{
+	CLEANUP_FREE char *file = agent_path(join->agent, JOIN_INITIALISE);
+
+	return join->initialise || access(file, F_OK) == 0;
+}
+
 static int world_setup(struct join *join, struct err *err)
 {
 	struct rendezvous *r = &join->rendezvous;
 	json_t *cluster;
 
-	if (join->settings && (r->kind || !join->has_cluster))
+	if (join->settings && (r->kind || !join->has_cluster)) {
+		r->initialise = r->initialise || is_to_initialise(join);
 		return 0;
+	}
 	json_decref(join->settings);
 	join->settings = settings_load(join->agent, err);
 	if (!join->settings)
@@ -282,7 +292,7 @@ static int world_setup(struct join *join, struct err *err)
 		.engine_version = join->engine_version,
 		.cluster_id = "",
 		.node_id = "",
-		.initialise = join->initialise,
+		.initialise = is_to_initialise(join),
 	};
 	if (!r->role)
 		r->role = join->agent->role;

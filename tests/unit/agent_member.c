@@ -318,6 +318,59 @@ TEST(clock_before_the_image_is_waited_for)
 	CHECK_INT(fake_engine->join_calls, 0);
 }
 
+/* Two at a time would overwrite each other's record. */
+TEST(second_join_waits_for_the_first)
+{
+	struct err err = {0};
+	int status;
+	pid_t pid;
+
+	start();
+	fake_engine->state = "locked";
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0)
+		_exit(join_as(60, NULL) < 0);
+	usleep(500000);
+	CHECK_ERR(join_as(1, &err), &err, ERR_OTHER, "another ingot-agent join has not ended yet");
+	/* The lock goes with the one who holds it. */
+	kill(pid, SIGKILL);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	fake_engine->state = "inactive";
+	CHECK_OK(join_as(20, &err), &err);
+	CHECK_INT(fake_engine->joins, 1);
+}
+
+/* `join --initialise` beside a join that runs: that one does it, here by saying why it cannot. */
+TEST(initialise_is_heard_by_the_join_that_runs)
+{
+	CLEANUP(agent_close) struct agent agent;
+	struct err err = {0};
+	int status;
+	pid_t pid;
+
+	start();
+	fake_machine_file(
+		"/usr/lib/ingot/image.json",
+		"{\"schema\":1,\"name\":\"demo\",\"version\":\"1\",\"architecture\":\"x86-64\","
+		"\"join\":{\"kind\":\"swarm\",\"role\":\"manager\"}}");
+	fake_machine_file("/run/ingot/settings.json",
+			  "{\"cluster\":{\"name\":\"t\",\"seeds\":[\"127.0.0.1:1\",\"10.9.8.7\"],"
+			  "\"secret\":\"0123456789abcdef0123456789abcdef\"}}");
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0)
+		_exit(join_as(50, NULL) < 0);
+	usleep(500000);
+	CHECK_INT(fake_engine->init_calls, 0);
+	CHECK_OK(agent_open(&agent, FAKE_ROOT, &err), &err);
+	CHECK_OK(join_run(&agent, true, 50, &err), &err);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK_INT(status, 0);
+	CHECK_INT(fake_engine->inits, 1);
+	CHECK_FILE_HAS(FAKE_RECORD, "\"epoch\": 2");
+}
+
 TEST(tokens_and_addresses)
 {
 	char to[32];
