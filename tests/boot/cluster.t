@@ -109,6 +109,9 @@ run" "user-data is applied on the $name"
     like "$out" '/run/systemd/network/10-ingot-.*\.network$' 'so does its address'
     on $name '/usr/lib/systemd/systemd-bless-boot status; ingot-agent health; systemctl --failed --plain --no-legend'
     like "$out" '^good$' 'the boot is marked good'
+    # Not by grace: the check reaches what it asks.
+    on $name 'cat /run/ingot/health.json'
+    like "$out" '"verdict": "ok"' 'and nothing was missing'
 done
 
 # ---- secrets -----------------------------------------------------------------------------------------------
