@@ -73,14 +73,14 @@ COMPILE = $(CC) $(FLAGS) $(CPPFLAGS) $(CFLAGS)
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 BUILDER_SRC := $(filter-out builder/main.c,$(wildcard builder/*.c)) $(wildcard builder/*/*.c)
 SHARED_SRC := $(wildcard builder/base/*.c builder/net/*.c)
-AGENT_SRC := $(wildcard cloud-init/agent/*.c)
+AGENT_SRC := $(wildcard cloud-init/agent/*.c cloud-init/agent/*/*.c)
 AGENT_LIB_SRC := $(filter-out cloud-init/agent/main.c,$(AGENT_SRC)) $(SHARED_SRC)
 INITRD_SRC := $(wildcard firmware/initrd-helper/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 HELPER_SRC := $(wildcard tests/helper/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 ALL_SRC := $(wildcard builder/main.c) $(BUILDER_SRC) $(AGENT_SRC) $(INITRD_SRC)
-HEADERS := $(wildcard builder/*.h builder/*/*.h cloud-init/agent/*.h firmware/initrd-helper/*.h)
+HEADERS := $(wildcard builder/*.h builder/*/*.h cloud-init/agent/*.h cloud-init/agent/*/*.h firmware/initrd-helper/*.h)
 
 PROGRAMS := $(if $(wildcard builder/main.c),$(BIN)/ingot) \
 	$(if $(wildcard cloud-init/agent/main.c),$(BIN)/ingot-agent) \

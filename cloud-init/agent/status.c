@@ -6,11 +6,11 @@
 #include "agent/status.h"
 
 #include "agent/bus.h"
-#include "agent/containers.h"
-#include "agent/health.h"
-#include "agent/join.h"
-#include "agent/platform.h"
-#include "agent/provision.h"
+#include "agent/containers/containers.h"
+#include "agent/boot/health.h"
+#include "agent/join/join.h"
+#include "agent/boot/platform.h"
+#include "agent/provision/provision.h"
 #include "agent/verbs.h"
 
 #include "base/mem.h"

@@ -10,7 +10,7 @@ spdx='/* SPDX-License-Identifier: Apache-2.0 */'
 # tree: a small tree without faults in ./tree.
 tree() {
     rm -rf tree
-    mkdir -p tree/builder/{base,net,disk,output} tree/cloud-init/agent tree/firmware/initrd-helper
+    mkdir -p tree/builder/{base,net,disk,output} tree/cloud-init/agent/join tree/firmware/initrd-helper
     printf '%s\n' "$spdx" '/* Says what it is. */' '#ifndef E_H' '#define E_H' '' \
         'struct err {' '	int (*callback)(int);' '};' '' '/* Does it. */' \
         'int err_set(struct err *err)' '	__attribute__((format(printf, 1, 2)));' '' \
@@ -57,6 +57,7 @@ builder/disk/gpt.c|<unheard/of.h>|.*in no table
 builder/build.c|<systemd/sd-bus.h>|.*belongs to agent
 builder/output/raw.c|"build.h"|output \(level 3\) may not include build
 cloud-init/agent/main.c|"disk/disk.h"|agent may include only base net
+cloud-init/agent/join/join.c|"disk/disk.h"|agent may include only base net
 firmware/initrd-helper/main.c|"base/err.h"|initrd-helper may include only
 builder/newfolder.c|<stdio.h>|this folder is in no table
 END
@@ -68,6 +69,7 @@ add builder/build.c '#include "disk/disk.h"'
 add builder/build.c '#include "build.h"'
 add cloud-init/agent/main.c '#include "net/http.h"'
 add cloud-init/agent/main.c '#include "agent/agent.h"'
+add cloud-init/agent/join/join.c '#include "agent/agent.h"'
 add cloud-init/agent/main.c '#include <systemd/sd-daemon.h>'
 run_ok "layers: what is allowed passes" "$top/scripts/check-layers" tree
 

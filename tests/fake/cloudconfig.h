@@ -7,8 +7,8 @@
 
 #include "tap.h"
 
-#include "agent/cloudconfig.h"
-#include "agent/userdata.h"
+#include "agent/provision/cloudconfig.h"
+#include "agent/userdata/userdata.h"
 
 #include "base/fd.h"
 #include "base/mem.h"

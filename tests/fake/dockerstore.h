@@ -7,7 +7,7 @@
 
 #include "fake/containers.h"
 
-#include "agent/containers_parts.h"
+#include "agent/containers/containers_parts.h"
 
 #include "base/fd.h"
 

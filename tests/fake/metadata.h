@@ -8,7 +8,7 @@
 #include "fake/registry.h"
 #include "fake/machine.h"
 
-#include "agent/source_parts.h"
+#include "agent/source/source_parts.h"
 
 #include "base/mem.h"
 

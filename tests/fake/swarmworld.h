@@ -9,8 +9,8 @@
 
 #include "tap.h"
 
-#include "agent/serve.h"
-#include "agent/swarm.h"
+#include "agent/join/serve.h"
+#include "agent/join/swarm.h"
 
 #include <ucontext.h>
 

@@ -3,7 +3,7 @@
  * Fuzz target: a database of bbolt. What can be read is written, read again, and the same. The checksums of both meta
  * pages are set right first: a fuzzer would not find them.
  */
-#include "agent/bolt_parts.h"
+#include "agent/containers/bolt_parts.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 /*
  * Fuzz target: the list of containers, configurations of images, tar-split data of a layer.
  */
-#include "agent/containers_parts.h"
+#include "agent/containers/containers_parts.h"
 
 #include "base/fd.h"
 #include "base/path.h"

@@ -2,8 +2,8 @@
 /*
  * Fuzz target: what etcd's gateway answers, and the record in it.
  */
-#include "agent/etcd_answer.h"
-#include "agent/rendezvous_record.h"
+#include "agent/join/etcd_answer.h"
+#include "agent/join/rendezvous_record.h"
 
 #include "base/mem.h"
 

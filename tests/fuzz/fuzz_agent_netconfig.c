@@ -3,7 +3,7 @@
  * Fuzz the reading of network configuration in its three formats: whatever it says, the files of networkd have only
  * lines that we write ourselves.
  */
-#include "agent/netconfig.h"
+#include "agent/provision/netconfig.h"
 
 #include <stdint.h>
 #include <stdlib.h>

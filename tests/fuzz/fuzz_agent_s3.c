@@ -2,9 +2,9 @@
 /*
  * Fuzz target: what a S3 store answers: its date, the code of an error, the record, keys of a role. A line, then the body.
  */
-#include "agent/rendezvous_record.h"
-#include "agent/s3_answer.h"
-#include "agent/s3_keys.h"
+#include "agent/join/rendezvous_record.h"
+#include "agent/join/s3_answer.h"
+#include "agent/join/s3_keys.h"
 
 #include "base/mem.h"
 

@@ -2,7 +2,7 @@
 /*
  * Fuzz target: the lines that managers and new machines say to each other, in both directions.
  */
-#include "agent/seeds.h"
+#include "agent/join/seeds.h"
 
 #include <stdint.h>
 #include <stdlib.h>

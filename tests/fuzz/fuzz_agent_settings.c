@@ -3,7 +3,7 @@
  * Any YAML as our own settings: either it has problems, or it becomes JSON in which every key is in the table,
  * every value of the right kind and no string with a line break but certificates.
  */
-#include "agent/settings.h"
+#include "agent/userdata/settings.h"
 
 #include "base/mem.h"
 

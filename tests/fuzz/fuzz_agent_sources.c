@@ -3,7 +3,7 @@
  * Fuzz target: what metadata sources read. The first byte says as what the rest is read; what comes out must keep to the
  * promises of source_parts.h.
  */
-#include "agent/source_parts.h"
+#include "agent/source/source_parts.h"
 
 #include "base/mem.h"
 

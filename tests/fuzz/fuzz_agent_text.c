@@ -2,10 +2,10 @@
 /*
  * Fuzz target: text that the agent reads from the kernel, from the boot loader and from an engine.
  */
-#include "agent/address.h"
-#include "agent/machine.h"
-#include "agent/platform.h"
-#include "agent/tune.h"
+#include "agent/join/address.h"
+#include "agent/boot/machine.h"
+#include "agent/boot/platform.h"
+#include "agent/boot/tune.h"
 
 #include <stdint.h>
 #include <stdlib.h>

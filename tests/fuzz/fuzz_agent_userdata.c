@@ -2,8 +2,8 @@
 /*
  * Any bytes as user-data: what is read keeps its bounds, scripts have safe names, and what is not read is told.
  */
-#include "agent/settings.h"
-#include "agent/userdata.h"
+#include "agent/userdata/settings.h"
+#include "agent/userdata/userdata.h"
 
 #include "base/mem.h"
 

@@ -13,7 +13,7 @@
  *     publish=ID[,ADDRESS[,CHAR]]   tokens are made of CHAR (a); held | lost
  *     try=COMMAND    as COMMAND, but an error is a line "error CODE" and not the end
  */
-#include "agent/rendezvous.h"
+#include "agent/join/rendezvous.h"
 
 #include "base/clock.h"
 #include "base/mem.h"

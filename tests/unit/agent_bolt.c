@@ -5,7 +5,7 @@
  */
 #include "tap.h"
 
-#include "agent/bolt_parts.h"
+#include "agent/containers/bolt_parts.h"
 
 #include "base/mem.h"
 

@@ -5,9 +5,9 @@
  */
 #include "fake/cloudconfig.h"
 
-#include "agent/accounts.h"
-#include "agent/place.h"
-#include "agent/script.h"
+#include "agent/provision/accounts.h"
+#include "agent/provision/place.h"
+#include "agent/provision/script.h"
 
 #define KEY "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB me@example"
 

@@ -5,8 +5,8 @@
  */
 #include "tap.h"
 
-#include "agent/containerd_parts.h"
-#include "agent/containers_parts.h"
+#include "agent/containers/containerd_parts.h"
+#include "agent/containers/containers_parts.h"
 
 #include "base/fd.h"
 #include "base/mem.h"

@@ -5,7 +5,7 @@
 #include "tap.h"
 #include "fake/containers.h"
 
-#include "agent/containers_parts.h"
+#include "agent/containers/containers_parts.h"
 
 #include "base/fd.h"
 

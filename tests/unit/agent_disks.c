@@ -5,7 +5,7 @@
  */
 #include "fake/cloudconfig.h"
 
-#include "agent/disk.h"
+#include "agent/provision/disk.h"
 
 #include "base/digest.h"
 #include "base/proc.h"

@@ -6,7 +6,7 @@
 #include "fake/engine.h"
 #include "fake/systemd.h"
 
-#include "agent/health.h"
+#include "agent/boot/health.h"
 #include "agent/verbs.h"
 
 #include "base/mem.h"

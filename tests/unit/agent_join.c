@@ -8,7 +8,7 @@
 #include "fake/engine.h"
 #include "fake/machine.h"
 
-#include "agent/join.h"
+#include "agent/join/join.h"
 
 #include "base/mem.h"
 

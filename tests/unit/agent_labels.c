@@ -5,7 +5,7 @@
 #include "tap.h"
 #include "fake/machine.h"
 
-#include "agent/labels.h"
+#include "agent/provision/labels.h"
 
 #include "base/mem.h"
 

@@ -9,8 +9,8 @@
 #include "fake/engine.h"
 #include "fake/machine.h"
 
-#include "agent/join.h"
-#include "agent/swarm.h"
+#include "agent/join/join.h"
+#include "agent/join/swarm.h"
 
 #include "base/mem.h"
 

@@ -5,8 +5,8 @@
 #include "tap.h"
 #include "fake/machine.h"
 
-#include "agent/address.h"
-#include "agent/platform.h"
+#include "agent/join/address.h"
+#include "agent/boot/platform.h"
 
 #include "base/mem.h"
 

@@ -4,7 +4,7 @@
  */
 #include "tap.h"
 
-#include "agent/netconfig.h"
+#include "agent/provision/netconfig.h"
 
 struct result {
 	struct mem_arena *arena;

@@ -5,8 +5,8 @@
  */
 #include "tap.h"
 
-#include "agent/settings.h"
-#include "agent/userdata.h"
+#include "agent/userdata/settings.h"
+#include "agent/userdata/userdata.h"
 
 #include "base/json.h"
 #include "base/mem.h"

@@ -6,7 +6,7 @@
 #include "fake/machine.h"
 #include "fake/registry.h"
 
-#include "agent/source_parts.h"
+#include "agent/source/source_parts.h"
 
 #include "base/mem.h"
 

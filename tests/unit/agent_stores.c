@@ -5,10 +5,10 @@
  */
 #include "tap.h"
 
-#include "agent/etcd_answer.h"
-#include "agent/rendezvous_store.h"
-#include "agent/s3_answer.h"
-#include "agent/s3_keys.h"
+#include "agent/join/etcd_answer.h"
+#include "agent/join/rendezvous_store.h"
+#include "agent/join/s3_answer.h"
+#include "agent/join/s3_keys.h"
 
 #include "base/mem.h"
 

@@ -6,7 +6,7 @@
 #include "tap.h"
 #include "fake/machine.h"
 
-#include "agent/tune.h"
+#include "agent/boot/tune.h"
 
 #include "base/mem.h"
 #include "base/size.h"

@@ -5,7 +5,7 @@
  */
 #include "tap.h"
 
-#include "agent/userdata.h"
+#include "agent/userdata/userdata.h"
 
 #include "base/base64.h"
 #include "base/mem.h"
