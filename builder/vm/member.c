@@ -32,6 +32,7 @@ struct member {
 	unsigned limit; /* seconds for a boot */
 	double began;   /* this boot, on clock_monotonic */
 	unsigned resets;
+	char boot_id[64]; /* of the boot whose shell was seen last */
 	int wake;
 	pthread_t thread;
 	bool running;
@@ -100,8 +101,12 @@ static void look(struct member *member)
 		if (state_of(member) != MEMBER_ON)
 			begin_boot(member);
 	}
-	if (vm_guest_is_new(member->vm) && state_of(member) == MEMBER_ON)
-		reach(member, MEMBER_SHELL, NULL);
+	/* While a system goes down its shell may start once more: that is not the next boot's. */
+	if (!vm_guest_is_new(member->vm) || state_of(member) != MEMBER_ON ||
+	    strcmp(member->boot_id, vm_guest_boot_id(member->vm)) == 0)
+		return;
+	snprintf(member->boot_id, sizeof(member->boot_id), "%s", vm_guest_boot_id(member->vm));
+	reach(member, MEMBER_SHELL, NULL);
 }
 
 /* Asks the guest; false when it gave no answer because it just reboots, or none at all. */

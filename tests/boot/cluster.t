@@ -137,7 +137,8 @@ on manager 'ingot-agent status --json; cat /run/ingot/*.json 2>/dev/null | head 
 unlike "$out" 'SWMTKN-1-' 'the agent shows no token'
 
 # ---- a reboot ----------------------------------------------------------------------------------------------
-on worker 'systemctl --no-block reboot'
+# It may be down before it has answered.
+run "$INGOT" -q cluster run cluster.yaml worker 'systemctl --no-block reboot'
 rebooted() { [ "$("$INGOT" --json cluster status cluster.yaml | jq 'select(.event == "cluster").machines[1].boots')" = 2 ]; }
 if wait_for 300 rebooted; then ok 'the worker reboots'; else not_ok 'the worker reboots'; fi
 run_ok 'and comes back' "$INGOT" --json cluster up cluster.yaml
