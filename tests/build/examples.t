@@ -24,7 +24,8 @@ fi
 
 python3 - "$top/README.md" <<'PY'
 import pathlib, re, sys
-for name, body in re.findall(r"```(?:yaml|hcl)\n# ([^\s:]+)[^\n]*\n(.*?)```", open(sys.argv[1]).read(), re.S):
+section = open(sys.argv[1]).read().split("\n### Examples\n")[1]
+for name, body in re.findall(r"```(?:yaml|hcl)\n# ([^\s:]+)[^\n]*\n(.*?)```", section, re.S):
     path = pathlib.Path("examples", pathlib.Path(name).name)
     path.parent.mkdir(exist_ok=True)
     path.write_text(body)
