@@ -73,3 +73,9 @@ const char *json_member_string(const json_t *object, const char *key)
 {
 	return json_string_value(json_object_get(object, key));
 }
+
+void json_set_text(json_t *object, const char *key, const char *text)
+{
+	if (text && *text)
+		json_object_set_new(object, key, json_string(text));
+}

@@ -37,6 +37,9 @@ int json_write_file(const char *path, const json_t *value, bool sync, struct err
 /* Returns one line without spaces; sorted keys; the caller frees it. */
 char *json_line(const json_t *value);
 
+/* Sets a string member of an object; NULL, "" and what is not UTF-8 leave it as it is. */
+void json_set_text(json_t *object, const char *key, const char *text);
+
 /* The string member of an object, or NULL when it is absent or no string; borrowed. */
 const char *json_member_string(const json_t *object, const char *key);
 

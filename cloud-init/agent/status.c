@@ -20,12 +20,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static void set_text(json_t *object, const char *key, const char *text)
-{
-	if (text && *text)
-		json_object_set_new(object, key, json_string(text));
-}
-
 static int add_boot(const struct agent *agent, json_t *into, struct err *err)
 {
 	CLEANUP_JSON json_t *record = NULL;
@@ -35,10 +29,11 @@ static int add_boot(const struct agent *agent, json_t *into, struct err *err)
 	json_object_set_new(into, "boot", value);
 	json_object_set_new(value, "uptime", json_real(agent_uptime(agent)));
 	record = agent_read_json(agent, AGENT_RUN "/boot.json", NULL);
-	set_text(value, "firewall", record ? json_member_string(record, "firewall") : "unknown");
+	json_set_text(value, "firewall",
+		      record ? json_member_string(record, "firewall") : "unknown");
 	if (platform_boot(agent, &boot, err) < 0)
 		return -1;
-	set_text(value, "entry", boot.entry);
+	json_set_text(value, "entry", boot.entry);
 	json_object_set_new(value, "counted", json_boolean(boot.counted));
 	if (boot.counted)
 		json_object_set_new(value, "tries_left", json_integer(boot.left));
@@ -51,10 +46,10 @@ static int add_slot(const struct agent *agent, json_t *into, struct err *err)
 	int r = platform_slot(agent, &slot, err);
 	char letter[2] = {slot.letter, '\0'};
 
-	set_text(into, "root_hash", slot.root_hash);
-	set_text(into, "slot", letter);
-	set_text(into, "device", slot.device);
-	set_text(into, "label", slot.label);
+	json_set_text(into, "root_hash", slot.root_hash);
+	json_set_text(into, "slot", letter);
+	json_set_text(into, "device", slot.device);
+	json_set_text(into, "label", slot.label);
 	return r;
 }
 
@@ -69,15 +64,15 @@ static int add_join(const struct agent *agent, json_t *into, struct err *err)
 		return -1;
 	live = agent_read_json(agent, RECORD_LIVE, NULL);
 	json_object_set_new(value, "joined", json_boolean(record.step == RECORD_JOINED));
-	set_text(value, "step", record_step_name(record.step));
-	set_text(value, "cluster_id", record.cluster_id);
-	set_text(value, "node_id", record.node_id);
-	set_text(value, "address", record.address);
+	json_set_text(value, "step", record_step_name(record.step));
+	json_set_text(value, "cluster_id", record.cluster_id);
+	json_set_text(value, "node_id", record.node_id);
+	json_set_text(value, "address", record.address);
 	/* This boot's last error, else the one that was kept. */
-	set_text(value, "last_error",
-		 live && json_member_string(live, "error") ? json_member_string(live, "error")
-							   : record.error);
-	set_text(value, "waits_for", live ? json_member_string(live, "waits_for") : NULL);
+	json_set_text(value, "last_error",
+		      live && json_member_string(live, "error") ? json_member_string(live, "error")
+								: record.error);
+	json_set_text(value, "waits_for", live ? json_member_string(live, "waits_for") : NULL);
 	return 0;
 }
 
@@ -100,8 +95,8 @@ static int add_health(const struct agent *agent, json_t *into, struct err *err)
 	if (*agent->root == '\0' && geteuid() != 0)
 		return err_set(err, ERR_OTHER, "only root may ask the role's software");
 	health_probe(agent, false, &health);
-	set_text(value, "now", health_name(health.verdict));
-	set_text(value, "why", health.why);
+	json_set_text(value, "now", health_name(health.verdict));
+	json_set_text(value, "why", health.why);
 	return 0;
 }
 
@@ -222,19 +217,19 @@ json_t *status_gather(const struct agent *agent, const struct err *image_err)
 	json_t *status = json_object(), *unreadable = json_object();
 
 	json_object_set_new(status, "v", json_integer(1));
-	set_text(status, "name", agent->name);
-	set_text(status, "version", agent->version);
-	set_text(status, "architecture", agent->architecture);
-	set_text(status, "kind", agent->kind);
-	set_text(status, "role", agent->role);
-	set_text(status, "agent", INGOT_VERSION);
+	json_set_text(status, "name", agent->name);
+	json_set_text(status, "version", agent->version);
+	json_set_text(status, "architecture", agent->architecture);
+	json_set_text(status, "kind", agent->kind);
+	json_set_text(status, "role", agent->role);
+	json_set_text(status, "agent", INGOT_VERSION);
 	if (image_err->code)
-		set_text(unreadable, "image", image_err->msg);
+		json_set_text(unreadable, "image", image_err->msg);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		struct err err = {0};
 
 		if (parts[i].add(agent, status, &err) < 0)
-			set_text(unreadable, parts[i].name, err.msg);
+			json_set_text(unreadable, parts[i].name, err.msg);
 	}
 	json_object_set_new(status, "unreadable", unreadable);
 	return status;

@@ -274,6 +274,8 @@ TEST(files)
 		"  - {path: /etc/a/b.conf, content: \"x=1\\n\", permissions: '0640', owner: 'admin:shadow'}\n"
 		"  - {path: /etc/c, content: aGVsbG8K, encoding: b64}\n"
 		"  - {path: /etc/d, content: H4sIAAAAAAAAA8tIzcnJ5wIAIDA6NgYAAAA=, encoding: gz+b64}\n"
+		"  - {path: /etc/members, content: "
+		"H4sIAAAAAAAAA8vPS+UCAJ+oF/gEAAAAH4sIAAAAAAAAAyspz+cCAHQIF5YEAAAA, encoding: gz+b64}\n"
 		"  - {path: /etc/hosts, content: \"10.0.0.1 db\\n\", append: true}\n"
 		"  - {path: /home/admin/x, content: home}\n"
 		"  - {path: /etc/later, content: late, defer: true}\n"
@@ -282,6 +284,7 @@ TEST(files)
 	CHECK_INT(mode_of("/etc/a/b.conf"), 0640);
 	CHECK_FILE("root/etc/c", "hello\n");
 	CHECK_FILE("root/etc/d", "hello\n");
+	CHECK_FILE("root/etc/members", "one\ntwo\n");
 	CHECK_FILE("root/etc/hosts", "127.0.0.1 localhost\n10.0.0.1 db\n");
 	CHECK_FILE("root/var/home/admin/x", "home");
 	CHECK_FILE("root/etc/empty", "");

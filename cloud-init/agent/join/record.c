@@ -91,12 +91,6 @@ int record_load(const struct agent *agent, struct record *ret, struct err *err)
 	return 0;
 }
 
-static void put(json_t *value, const char *key, const char *text)
-{
-	if (*text)
-		json_object_set_new(value, key, json_string(text));
-}
-
 static json_t *describe(const struct record *record)
 {
 	json_t *value = json_object();
@@ -104,13 +98,13 @@ static json_t *describe(const struct record *record)
 	json_object_set_new(value, "v", json_integer(1));
 	json_object_set_new(value, "step", json_string(steps[record->step]));
 	json_object_set_new(value, "tries", json_integer(record->tries));
-	put(value, "cluster_id", record->cluster_id);
-	put(value, "node_id", record->node_id);
-	put(value, "joining", record->joining);
-	put(value, "cluster", record->cluster);
-	put(value, "unique", record->unique);
-	put(value, "instance", record->instance);
-	put(value, "address", record->address);
+	json_set_text(value, "cluster_id", record->cluster_id);
+	json_set_text(value, "node_id", record->node_id);
+	json_set_text(value, "joining", record->joining);
+	json_set_text(value, "cluster", record->cluster);
+	json_set_text(value, "unique", record->unique);
+	json_set_text(value, "instance", record->instance);
+	json_set_text(value, "address", record->address);
 	if (record->epoch)
 		json_object_set_new(value, "epoch", json_integer((json_int_t)record->epoch));
 	if (*record->error) {

@@ -24,13 +24,6 @@ static bool finish(json_t *value, char **ret)
 	return false;
 }
 
-static void put(json_t *object, const char *key, const char *text)
-{
-	/* A text that is not UTF-8 is left out: none of ours is. */
-	if (*text)
-		json_object_set_new(object, key, json_string(text));
-}
-
 /* Copies what may be shown and stored: printable, short enough. */
 static bool take(const json_t *object, const char *key, char *to, size_t size)
 {
@@ -58,13 +51,13 @@ bool seeds_request_line(const struct seeds_request *request, char **ret)
 	json_t *value = json_object();
 
 	json_object_set_new(value, "v", json_integer(1));
-	put(value, "role", request->role);
-	put(value, "instance", request->instance);
-	put(value, "hostname", request->hostname);
-	put(value, "address", request->address);
-	put(value, "version", request->version);
-	put(value, "node_id", request->node_id);
-	put(value, "engine_id", request->engine_id);
+	json_set_text(value, "role", request->role);
+	json_set_text(value, "instance", request->instance);
+	json_set_text(value, "hostname", request->hostname);
+	json_set_text(value, "address", request->address);
+	json_set_text(value, "version", request->version);
+	json_set_text(value, "node_id", request->node_id);
+	json_set_text(value, "engine_id", request->engine_id);
 	json_object_set_new(value, "token", json_boolean(request->token));
 	return finish(value, ret);
 }
@@ -97,17 +90,17 @@ bool seeds_answer_line(const struct seeds_answer *answer, char **ret)
 	json_t *value = json_object(), *list = json_array();
 
 	json_object_set_new(value, "v", json_integer(1));
-	put(value, "state", states[answer->state]);
+	json_set_text(value, "state", states[answer->state]);
 	json_object_set_new(value, "epoch", json_integer((json_int_t)answer->epoch));
-	put(value, "cluster_id", answer->cluster_id);
+	json_set_text(value, "cluster_id", answer->cluster_id);
 	json_object_set_new(value, "lonely", json_boolean(answer->lonely));
 	json_object_set_new(value, "nodes", json_integer(answer->nodes));
 	for (size_t i = 0; i < answer->manager_count; i++)
 		json_array_append_new(list, json_string(answer->managers[i]));
 	json_object_set_new(value, "managers", list);
-	put(value, "token", answer->token);
-	put(value, "why", answer->why);
-	put(value, "notice", answer->notice);
+	json_set_text(value, "token", answer->token);
+	json_set_text(value, "why", answer->why);
+	json_set_text(value, "notice", answer->notice);
 	return finish(value, ret);
 }
 

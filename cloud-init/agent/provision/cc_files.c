@@ -3,6 +3,7 @@
  * write_files: what lies in /etc, /run and /tmp is written at every boot, what lies on /var once per instance, because
  * it may have changed since.
  */
+#include "agent/gunzip.h"
 #include "agent/provision/accounts.h"
 #include "agent/provision/cloudconfig.h"
 #include "agent/provision/place.h"
@@ -17,7 +18,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define FILES_MAX 1000
 #define CONTENT_MAX PLACE_FILE_MAX
@@ -32,21 +32,16 @@ static void drop_spaces(const char *text, struct str *ret)
 
 static bool gunzip(const struct str *packed, struct str *ret)
 {
-	z_stream z = {.next_in = (unsigned char *)packed->data, .avail_in = (uInt)packed->len};
-	int r = Z_OK;
+	size_t len = gunzip_all(packed->data, packed->len, NULL, CONTENT_MAX);
 
-	if (!packed->len || inflateInit2(&z, 15 + 16) != Z_OK)
+	if (len > CONTENT_MAX)
 		return false;
-	while (r == Z_OK && ret->len <= CONTENT_MAX) {
-		unsigned char buffer[16384];
-
-		z.next_out = buffer;
-		z.avail_out = sizeof(buffer);
-		r = inflate(&z, Z_NO_FLUSH);
-		str_add_bytes(ret, buffer, sizeof(buffer) - z.avail_out);
-	}
-	inflateEnd(&z);
-	return r == Z_STREAM_END && ret->len <= CONTENT_MAX;
+	str_reserve(ret, len);
+	if (gunzip_all(packed->data, packed->len, ret->data, len) != len)
+		return false;
+	ret->len = len;
+	ret->data[len] = '\0';
+	return true;
 }
 
 /* The bytes of an entry; false, and told, when they cannot be had. */

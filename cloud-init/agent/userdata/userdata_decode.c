@@ -3,6 +3,7 @@
  * Takes off what a part is wrapped in: base64, as clouds want it that carry text only, and gzip. What comes
  * out is measured before there is memory for it, so that a small part cannot become a large one.
  */
+#include "agent/gunzip.h"
 #include "agent/userdata/userdata_parts.h"
 
 #include "base/base64.h"
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <zlib.h>
 
 #define WRAPS_MAX 4 /* base64 of gzip of base64 of gzip */
 
@@ -21,41 +21,9 @@ static bool is_gzip(const struct userdata_part *part)
 	return part->len >= 3 && memcmp(part->text, "\x1f\x8b\x08", 3) == 0;
 }
 
-/* Inflates all members into to (or, with NULL, nowhere), at most max bytes. Returns their number, or
- * SIZE_MAX when the data is damaged; more than max when there is more. */
-static size_t inflate_all(const struct userdata_part *part, char *to, size_t max)
-{
-	z_stream z = {.next_in = (Bytef *)(uintptr_t)part->text, .avail_in = (uInt)part->len};
-	unsigned char scratch[16384];
-	size_t total = 0;
-	int r = Z_OK;
-
-	if (inflateInit2(&z, 15 + 16) != Z_OK)
-		return SIZE_MAX;
-	while (total <= max) {
-		size_t room = to ? max - total : sizeof(scratch);
-
-		z.next_out = to ? (Bytef *)to + total : scratch;
-		z.avail_out = (uInt)room;
-		r = inflate(&z, Z_NO_FLUSH);
-		total += room - z.avail_out;
-		if (r == Z_STREAM_END) {
-			/* Another member may follow; padding and the like is passed over, as gzip does. */
-			if (z.avail_in < 3 || memcmp(z.next_in, "\x1f\x8b\x08", 3) != 0)
-				break;
-			r = inflateReset(&z);
-		}
-		if (r != Z_OK)
-			break;
-	}
-	inflateEnd(&z);
-	mem_wipe(scratch, sizeof(scratch));
-	return r == Z_STREAM_END || total > max ? total : SIZE_MAX;
-}
-
 static bool gunzip(struct userdata_reader *reader, struct userdata_part *part)
 {
-	size_t len = inflate_all(part, NULL, USERDATA_PART_MAX);
+	size_t len = gunzip_all(part->text, part->len, NULL, USERDATA_PART_MAX);
 	char *text;
 
 	if (len == SIZE_MAX) {
@@ -66,7 +34,7 @@ static bool gunzip(struct userdata_reader *reader, struct userdata_part *part)
 	if (!userdata_count(reader, &part->place, len))
 		return false;
 	text = mem_arena_alloc(reader->arena, len + 1);
-	if (inflate_all(part, text, len) != len) {
+	if (gunzip_all(part->text, part->len, text, len) != len) {
 		doc_error(&reader->report, &part->place, "damaged gzip data");
 		userdata_lost(reader);
 		return false;
