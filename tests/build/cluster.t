@@ -62,6 +62,6 @@ for point in 'rename 2' 'rename 4' 'rename 6' 'connect 4' 'connect 6'; do
     # shellcheck disable=SC2086  # words on purpose
     killed $point || skip "killed in front of ${point% *} number ${point#* }" 'it does not do so many'
 done
-killed rename 4 engine || true
-replaced rename 2 || true
-replaced rename 6 || true
+killed rename 4 engine || not_ok "the initialiser is killed in front of its rename 4"
+replaced rename 2 || not_ok "the initialiser is killed in front of its rename 2"
+replaced rename 6 || not_ok "the initialiser is killed in front of its rename 6"
