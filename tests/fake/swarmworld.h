@@ -48,6 +48,7 @@ struct sim_node {
 	double up_at, serves_at, start;
 	double clock_good_at, dial_back_at, cut_from, cut_until;
 	double initialise_at; /* somebody says so then */
+	double promised_at;   /* its serve gave a token last */
 	double new_disk_at;
 	bool initialise;
 	struct record disk;

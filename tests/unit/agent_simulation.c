@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The join's own code in a simulated world (fake/swarmworld.h): up to 64 machines that start together, crash at any
- * step, lose messages, have wrong clocks, dead seeds, engines that fail. In the end there is one swarm, and all are
- * in it. SEED=n replays one trial and tells it; TRIALS=n says how many (default 2000).
+ * The join's own code in a simulated world (fake/swarmworld.h): 64 machines (with ANY_SIZE=1 from 2 on) that start
+ * together, crash at any step, lose messages, have wrong clocks, dead seeds, engines that fail. In the end there is
+ * one swarm, and all are in it. SEED=n replays one trial and tells it; TRIALS=n says how many (default 2000).
  */
 #include "fake/swarmworld.h"
 
@@ -46,6 +46,12 @@ static void facts_of(struct sim_node *node, struct serve_facts *facts,
 	facts->services = sim.clusters[node->engine.cluster].services;
 }
 
+/* A token was given lately. */
+static bool has_promised(const struct sim_node *node)
+{
+	return node->promised_at > 0 && sim.now - node->promised_at < SERVE_PROMISE;
+}
+
 /* What `serve` on that machine says, by its own function. */
 static void answer(struct sim_node *to, const struct seeds_request *request,
 		   struct seeds_answer *ret)
@@ -54,10 +60,13 @@ static void answer(struct sim_node *to, const struct seeds_request *request,
 	struct serve_facts facts = {0};
 
 	facts_of(to, &facts, members);
+	facts.promised = has_promised(to);
 	*ret = (struct seeds_answer){0};
 	serve_describe(&to->disk, &facts, ret);
-	if (ret->state == SEEDS_MEMBER && request->token)
-		sim_token(to->engine.cluster, strcmp(request->role, "manager") == 0, ret->token);
+	if (ret->state != SEEDS_MEMBER || !request->token)
+		return;
+	to->promised_at = sim.now;
+	sim_token(to->engine.cluster, strcmp(request->role, "manager") == 0, ret->token);
 }
 
 static void ask(struct seeds *seeds, const struct seeds_request *request, const size_t *indexes,
@@ -292,12 +301,22 @@ static void recover(struct sim_node *node)
 	node->doomed = false;
 }
 
+static bool has_other_seed(const struct sim_node *node)
+{
+	for (int i = 0; i < sim.seeds; i++)
+		if (i != node->index && sim.nodes[i].engine.cluster == node->engine.cluster)
+			return true;
+	return false;
+}
+
 static void replace_disk(struct sim_node *node)
 {
 	if (sim.now < node->new_disk_at)
 		return;
-	/* Where it was the only one, the swarm is gone with it, and nobody can bring it back. */
-	if (node->engine.cluster >= 0 && sim_members(node->engine.cluster, true) < 3) {
+	/* Where it was the only one, the swarm is gone with it, and nobody can bring it back; where it was the only
+	 * seed, nobody can tell the others of it. */
+	if (node->engine.cluster >= 0 && (sim_members(node->engine.cluster, true) < 3 ||
+					  (!sim.uses_store && !has_other_seed(node)))) {
 		node->new_disk_at = SIM_NEVER;
 		return;
 	}
@@ -308,7 +327,7 @@ static void replace_disk(struct sim_node *node)
 	node->engine.up_at = sim.now + 1;
 }
 
-/* serve looks for a second swarm while nobody else is in this one, and starts a join then. */
+/* serve looks for a second swarm while nobody else is in this one, or is on the way, and starts a join then. */
 static bool is_alone(const struct sim_node *node)
 {
 	return !sim.uses_store && node->manager && node->engine.cluster >= 0 && sim.count > 1 &&
@@ -340,6 +359,8 @@ static void live(void)
 
 			if (is_alone(node)) {
 				sim_sleep(node, 10);
+				if (has_promised(node))
+					continue;
 				break;
 			}
 			if (event >= SIM_NEVER) {
@@ -412,17 +433,27 @@ static void lose_first(void)
 	/* It is there, makes its swarm, and nobody sees it. */
 	first->cut_from = 0;
 	first->cut_until = second->initialise_at + sim_between(0, 100);
-	/* Two swarms, and a network that loses what each says of the other: that needs a person. */
+	/* Seeds have no quorum: when the second one is gone in the moment in which the first one is back, or the
+	 * network loses what each says of the other, there can be two swarms (README, limits). */
 	sim.loss = 0;
+	second->cut_from = SIM_NEVER;
+	for (int c = 0; c < SIM_CRASHES; c++)
+		second->crashes[c] = SIM_NEVER;
 }
 
-static void set_up(uint64_t seed)
+static unsigned long number_of(const char *name, unsigned long otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoul(text, NULL, 10) : otherwise;
+}
+
+static void set_up(void)
 {
 	int managers = 1 + 2 * (int)(sim_chance() * 4);
 	double crash = sim_hits(0.3) ? 0 : sim_between(0, 0.3);
 
-	(void)seed;
-	sim.count = sim_hits(0.5) ? SIM_NODES : 2 + (int)(sim_chance() * (SIM_NODES - 2));
+	sim.count = getenv("ANY_SIZE") ? 2 + (int)(sim_chance() * (SIM_NODES - 2)) : SIM_NODES;
 	if (managers > sim.count)
 		managers = 1;
 	sim.uses_store = sim_hits(0.4);
@@ -445,6 +476,9 @@ static void set_up(uint64_t seed)
 	} else if (managers >= 3 && sim_hits(0.3)) {
 		sim.nodes[sim.uses_store ? (int)(sim_chance() * managers) : 0].new_disk_at =
 			sim_between(100, 200);
+		/* It must hear of the swarm that it was in. */
+		if (!sim.uses_store)
+			sim.loss /= 2;
 	}
 }
 
@@ -542,16 +576,9 @@ static const char *trial(uint64_t seed, bool verbose)
 	sim.verbose = verbose;
 	for (int i = 0; i < 10; i++)
 		sim_chance();
-	set_up(seed);
+	set_up();
 	run_world();
 	return verdict();
-}
-
-static unsigned long number_of(const char *name, unsigned long otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoul(text, NULL, 10) : otherwise;
 }
 
 /* Sanitizers make it twenty times slower. */

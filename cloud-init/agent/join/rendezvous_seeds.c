@@ -143,7 +143,6 @@ int seeds_open(struct rendezvous *r, struct seeds **ret, struct err *err)
 	struct seeds *seeds = mem_alloc(sizeof(*seeds));
 
 	seeds->ask = seeds_ask;
-	seeds->initialise = r->initialise;
 	if (read_list(r, seeds, err) < 0 || read_secret(r, seeds, err) < 0) {
 		seeds_close(seeds);
 		return -1;
@@ -153,12 +152,10 @@ int seeds_open(struct rendezvous *r, struct seeds **ret, struct err *err)
 	return 0;
 }
 
-void seeds_ask_all(const struct rendezvous *r, struct seeds *seeds, bool token, double timeout)
+static void describe_self(const struct rendezvous *r, struct seeds_request *ret)
 {
-	struct seeds_request request = {.token = token};
-	size_t indexes[SEEDS_MAX], count = 0;
+	struct seeds_request request = {0};
 
-	seeds_find_self(r, seeds);
 	snprintf(request.role, sizeof(request.role), "%s", r->role);
 	snprintf(request.instance, sizeof(request.instance), "%s", r->self ? r->self : "");
 	snprintf(request.hostname, sizeof(request.hostname), "%s", r->hostname ? r->hostname : "");
@@ -168,16 +165,51 @@ void seeds_ask_all(const struct rendezvous *r, struct seeds *seeds, bool token, 
 		 r->engine_id ? r->engine_id : "");
 	snprintf(request.version, sizeof(request.version), "%s",
 		 r->engine_version ? r->engine_version : "");
+	*ret = request;
+}
+
+/* Asks all other seeds and leaves the answers in seeds->answers; blocks for at most SEEDS_ASK_TIME. */
+static void ask_all(const struct rendezvous *r, struct seeds *seeds)
+{
+	struct seeds_request request;
+	size_t indexes[SEEDS_MAX], count = 0;
+
+	seeds_find_self(r, seeds);
+	describe_self(r, &request);
 	for (size_t i = 0; i < seeds->count; i++) {
 		mem_wipe(&seeds->answers[i], sizeof(seeds->answers[i]));
 		if (i != seeds->own)
 			indexes[count++] = i;
 	}
 	if (count)
-		seeds->ask(seeds, &request, indexes, count, timeout, seeds->answers);
-	for (size_t i = 0; i < count; i++)
-		if (seeds->answers[indexes[i]].epoch > seeds->epoch)
-			seeds->epoch = seeds->answers[indexes[i]].epoch;
+		seeds->ask(seeds, &request, indexes, count, SEEDS_ASK_TIME, seeds->answers);
+	for (size_t i = 0; i < count; i++) {
+		const struct seeds_answer *a = &seeds->answers[indexes[i]];
+
+		if (a->epoch > seeds->epoch)
+			seeds->epoch = a->epoch;
+		if (*a->cluster_id && a->epoch > seeds->heard.epoch) {
+			seeds->heard.epoch = a->epoch;
+			seeds->heard.told_by = indexes[i];
+			memcpy(seeds->heard.cluster_id, a->cluster_id, sizeof(a->cluster_id));
+		}
+	}
+}
+
+/* Asks the managers of this swarm, which all have just answered, for the token to join it. Only of the swarm that was
+ * chosen: one that gave a token is not lonely for a while. */
+static void ask_token(const struct rendezvous *r, struct seeds *seeds, const char *cluster_id)
+{
+	struct seeds_request request;
+	size_t indexes[SEEDS_MAX], count = 0;
+
+	describe_self(r, &request);
+	request.token = true;
+	for (size_t i = 0; i < seeds->count; i++)
+		if (i != seeds->own && seeds->answers[i].state == SEEDS_MEMBER &&
+		    strcmp(seeds->answers[i].cluster_id, cluster_id) == 0)
+			indexes[count++] = i;
+	seeds->ask(seeds, &request, indexes, count, SEEDS_ASK_TIME, seeds->answers);
 }
 
 /* The answer of another seed in this state that outranks the others; count when there is none. */
@@ -253,6 +285,18 @@ static bool list_silent(const struct seeds *seeds, char *to, size_t size, bool *
 	return used > 0;
 }
 
+/* Silence is no proof that a swarm is gone. */
+static void wait_for_heard(const struct seeds *seeds, struct rendezvous_view *ret)
+{
+	ret->state = RENDEZVOUS_WAIT;
+	ret->epoch = seeds->heard.epoch;
+	memcpy(ret->cluster_id, seeds->heard.cluster_id, sizeof(ret->cluster_id));
+	snprintf(ret->why, sizeof(ret->why),
+		 "waits for swarm %.40s, of which %s told; none of its managers answers; if it is "
+		 "lost: join --initialise on a seed that waits",
+		 seeds->heard.cluster_id, seeds->address[seeds->heard.told_by]);
+}
+
 /* No swarm, nobody makes one: whose turn is it? */
 static void judge_empty(const struct seeds *seeds, bool may_claim, struct rendezvous_view *ret)
 {
@@ -260,8 +304,12 @@ static void judge_empty(const struct seeds *seeds, bool may_claim, struct rendez
 	bool distrust, some = list_silent(seeds, silent, sizeof(silent), &distrust);
 
 	ret->epoch = seeds->epoch;
-	if (may_claim && !distrust) {
+	if (may_claim && !distrust && (!seeds->heard.epoch || seeds->initialise)) {
 		ret->state = RENDEZVOUS_EMPTY;
+		return;
+	}
+	if (seeds->heard.epoch && !seeds->initialise) {
+		wait_for_heard(seeds, ret);
 		return;
 	}
 	ret->state = RENDEZVOUS_WAIT;
@@ -277,6 +325,47 @@ static void judge_empty(const struct seeds *seeds, bool may_claim, struct rendez
 			 "waits for the first seed, %s, to make the swarm", seeds->address[0]);
 }
 
+static void wait_for_unready(const struct seeds *seeds, size_t unready, struct rendezvous_view *ret)
+{
+	ret->state = RENDEZVOUS_WAIT;
+	ret->epoch = seeds->answers[unready].epoch;
+	snprintf(ret->why, sizeof(ret->why),
+		 "waits for the swarm that %s belongs to, which gives no tokens now: %s",
+		 seeds->address[unready], seeds->answers[unready].why);
+}
+
+static void wait_for_claim(const struct seeds *seeds, size_t claiming, struct rendezvous_view *ret)
+{
+	ret->state = RENDEZVOUS_BUSY;
+	ret->epoch = seeds->answers[claiming].epoch;
+	snprintf(ret->owner, sizeof(ret->owner), "%.64s", seeds->address[claiming]);
+	snprintf(ret->why, sizeof(ret->why), "waits for %s, which initialises the swarm",
+		 seeds->address[claiming]);
+}
+
+/* Nobody is in the swarm that we see. Is there another one that it will give way to? Somebody makes it, or it has
+ * members and lacks a leader now, or was heard of before and does not answer: who joined the lonely one meanwhile
+ * would make it a second swarm. */
+static bool waits_for_better(const struct seeds *seeds, const struct seeds_answer *lonely,
+			     struct rendezvous_view *ret)
+{
+	size_t claiming = best(seeds, SEEDS_CLAIMING), unready = best(seeds, SEEDS_UNREADY);
+
+	if (unready < seeds->count &&
+	    strcmp(seeds->answers[unready].cluster_id, lonely->cluster_id) != 0) {
+		wait_for_unready(seeds, unready, ret);
+		return true;
+	}
+	if (claiming < seeds->count && seeds->answers[claiming].epoch > lonely->epoch) {
+		wait_for_claim(seeds, claiming, ret);
+		return true;
+	}
+	if (seeds->heard.epoch <= lonely->epoch || seeds->initialise)
+		return false;
+	wait_for_heard(seeds, ret);
+	return true;
+}
+
 /* own: what this machine has itself, or NULL: its claim, or the swarm that it is in. */
 static void judge(const struct seeds *seeds, bool may_claim, const struct seeds_answer *own,
 		  struct rendezvous_view *ret)
@@ -284,30 +373,21 @@ static void judge(const struct seeds *seeds, bool may_claim, const struct seeds_
 	size_t member = best(seeds, SEEDS_MEMBER), claiming = best(seeds, SEEDS_CLAIMING);
 	size_t unready = best(seeds, SEEDS_UNREADY);
 	bool claims = own && own->state == SEEDS_CLAIMING;
-	/* Somebody is making the swarm that the one that we see will give way to. */
-	bool soon = member < seeds->count && seeds->answers[member].lonely &&
-		    claiming < seeds->count && !own &&
-		    seeds->answers[claiming].epoch > seeds->answers[member].epoch;
 
-	if (member < seeds->count && !soon) {
+	if (member < seeds->count && !own && seeds->answers[member].lonely &&
+	    waits_for_better(seeds, &seeds->answers[member], ret))
+		return;
+	if (member < seeds->count) {
 		take_swarm(seeds, member, ret);
 		ret->gives_way = own && *own->cluster_id &&
 				 strcmp(own->cluster_id, ret->cluster_id) != 0 &&
 				 seeds_outranks(&seeds->answers[member], member, own, seeds->own);
 	} else if (unready < seeds->count) {
-		ret->state = RENDEZVOUS_WAIT;
-		ret->epoch = seeds->answers[unready].epoch;
-		snprintf(ret->why, sizeof(ret->why),
-			 "waits for the swarm that %s belongs to, which gives no tokens now: %s",
-			 seeds->address[unready], seeds->answers[unready].why);
+		wait_for_unready(seeds, unready, ret);
 	} else if (claiming < seeds->count &&
 		   !(claims &&
 		     seeds_outranks(own, seeds->own, &seeds->answers[claiming], claiming))) {
-		ret->state = RENDEZVOUS_BUSY;
-		ret->epoch = seeds->answers[claiming].epoch;
-		snprintf(ret->owner, sizeof(ret->owner), "%.64s", seeds->address[claiming]);
-		snprintf(ret->why, sizeof(ret->why), "waits for %s, which initialises the swarm",
-			 seeds->address[claiming]);
+		wait_for_claim(seeds, claiming, ret);
 	} else {
 		judge_empty(seeds, may_claim, ret);
 	}
@@ -322,8 +402,10 @@ static bool may_claim(const struct rendezvous *r, const struct seeds *seeds)
 static void look(struct rendezvous *r, struct seeds *seeds, struct rendezvous_view *ret)
 {
 	struct seeds_answer own = {.epoch = r->epoch, .lonely = r->lonely};
+	char chosen[sizeof(own.cluster_id)];
 
-	seeds_ask_all(r, seeds, !r->cluster_id || !*r->cluster_id, SEEDS_ASK_TIME);
+	seeds->initialise = r->initialise;
+	ask_all(r, seeds);
 	if (r->epoch > seeds->epoch)
 		seeds->epoch = r->epoch;
 	if (r->cluster_id && *r->cluster_id) {
@@ -333,6 +415,13 @@ static void look(struct rendezvous *r, struct seeds *seeds, struct rendezvous_vi
 		own.state = SEEDS_CLAIMING;
 	}
 	judge(seeds, may_claim(r, seeds), own.state ? &own : NULL, ret);
+	if (own.state != SEEDS_MEMBER && ret->addresses.count) {
+		snprintf(chosen, sizeof(chosen), "%s", ret->cluster_id);
+		ask_token(r, seeds, chosen);
+		rendezvous_view_free(ret);
+		*ret = (struct rendezvous_view){0};
+		judge(seeds, may_claim(r, seeds), own.state ? &own : NULL, ret);
+	}
 	/* The one who takes the right from the first seed outranks it. */
 	if (r->initialise && ret->state == RENDEZVOUS_EMPTY && ret->epoch == 0)
 		ret->epoch = 1;

@@ -42,9 +42,9 @@ struct seeds_request {
 struct seeds_answer {
 	enum seeds_state state;
 	uint64_t epoch;
-	char cluster_id[65];
-	bool lonely;    /* one node, no services: may be given up */
-	unsigned nodes; /* 0: not known */
+	char cluster_id[65]; /* NEW: of the swarm that it has heard of */
+	bool lonely;         /* one node, no services, no token given lately: may be given up */
+	unsigned nodes;      /* 0: not known */
 	char managers[SEEDS_MANAGERS][64];
 	size_t manager_count;
 	char token[RENDEZVOUS_TOKEN_MAX];
@@ -78,12 +78,20 @@ typedef void seeds_ask_fn(struct seeds *seeds, const struct seeds_request *reque
 			  const size_t *indexes, size_t count, double timeout,
 			  struct seeds_answer *answers);
 
+/* The swarm with the highest epoch of which a seed told, as its member or as one that had heard of it, too. */
+struct seeds_heard {
+	uint64_t epoch; /* 0: none */
+	char cluster_id[65];
+	size_t told_by; /* index */
+};
+
 struct seeds {
 	char address[SEEDS_MAX][SEEDS_ADDRESS]; /* "host:port" */
 	size_t count;
 	size_t own;      /* index of this machine; count when it is none */
 	bool initialise; /* `join --initialise` */
-	uint64_t epoch;  /* highest that was heard */
+	uint64_t epoch;  /* highest that was heard, of claims too */
+	struct seeds_heard heard;
 	struct psk *psk;
 	seeds_ask_fn *ask;
 	void *context; /* of ask */
@@ -102,10 +110,6 @@ void seeds_ask(struct seeds *seeds, const struct seeds_request *request, const s
 
 /* Finds out which of the seeds this machine is (seeds->own), by its addresses and its name. */
 void seeds_find_self(const struct rendezvous *r, struct seeds *seeds);
-
-/* Asks all other seeds as rendezvous->role and leaves the answers in seeds->answers. token: this machine wants
- * to join. Blocks for at most timeout seconds. */
-void seeds_ask_all(const struct rendezvous *r, struct seeds *seeds, bool token, double timeout);
 
 /* kind "seeds"; context of its rendezvous is a struct seeds. */
 extern const struct rendezvous_kind rendezvous_seeds;

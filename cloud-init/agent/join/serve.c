@@ -155,7 +155,8 @@ static void look_for_others(struct serve *serve, double now)
 
 	if (serve->child && waitpid(serve->child, NULL, WNOHANG) != 0)
 		serve->child = 0;
-	if (!serve->seeds || serve->child || now < serve->next_other || facts->members.count != 1)
+	if (!serve->seeds || serve->child || now < serve->next_other || facts->promised ||
+	    facts->members.count != 1)
 		return;
 	serve->next_other = now + OTHERS_SECONDS;
 	r->cluster_id = facts->swarm.cluster_id;

@@ -21,6 +21,7 @@
 #define SERVE_PER_ADDRESS 6 /* of one address at once */
 #define SERVE_RATE 20.0     /* new ones per second of one address, after a first SERVE_BURST */
 #define SERVE_BURST 40.0
+#define SERVE_PROMISE 20.0 /* seconds in which an engine that has a token must be in the swarm */
 #define SERVE_TIME 4.0     /* seconds from accept to the end */
 #define SERVE_ADDRESSES 64 /* whose rate is remembered */
 #define SERVE_REPLACED 8   /* dead managers that are being removed */
@@ -33,6 +34,7 @@ struct serve_facts {
 	struct engine_swarm swarm;
 	unsigned services; /* asked when there is one node only */
 	bool leader;
+	bool promised;                 /* a token was given lately: somebody may be on the way */
 	struct engine_members members; /* when it is a manager that has a leader */
 };
 
@@ -76,6 +78,7 @@ struct serve {
 	size_t replaced_count;
 	struct serve_heard heard[SERVE_HEARD];
 	double next_chores, next_removal, next_other;
+	double promised; /* when a token was given last; 0: never */
 	struct digest published;
 	bool has_published;
 	char self[96], hostname[65], address[64], said[200];

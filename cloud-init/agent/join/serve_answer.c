@@ -21,10 +21,11 @@ void serve_refresh(struct serve *serve, double age)
 	double now = clock_monotonic();
 	struct err err = {0};
 
+	facts->promised = serve->promised > 0 && now - serve->promised < SERVE_PROMISE;
 	if (facts->at > 0 && now - facts->at < age)
 		return;
 	engine_members_free(&facts->members);
-	*facts = (struct serve_facts){.at = now};
+	*facts = (struct serve_facts){.at = now, .promised = facts->promised};
 	if ((!*serve->engine.api && engine_connect(&serve->engine, &err) < 0) ||
 	    engine_swarm(&serve->engine, &facts->swarm, &err) < 0) {
 		serve->engine.api[0] = '\0'; /* another one may come back */
@@ -50,7 +51,7 @@ static void describe_swarm(const struct serve_facts *facts, struct seeds_answer 
 	ret->state = SEEDS_MEMBER;
 	memcpy(ret->cluster_id, facts->swarm.cluster_id, sizeof(ret->cluster_id));
 	ret->nodes = (unsigned)facts->members.count;
-	ret->lonely = facts->members.count == 1 && facts->services == 0;
+	ret->lonely = facts->members.count == 1 && facts->services == 0 && !facts->promised;
 	for (size_t i = 0; i < facts->members.count; i++) {
 		const struct engine_member *m = &facts->members.items[i];
 
@@ -67,8 +68,11 @@ void serve_describe(const struct record *record, const struct serve_facts *facts
 
 	ret->state = SEEDS_NEW;
 	ret->epoch = record->epoch;
-	if (record->step == RECORD_LEAVE)
-		return; /* what its engine is in, if anything, is being given up */
+	if (record->step == RECORD_LEAVE) {
+		/* What its engine is in, if anything, is being given up. */
+		memcpy(ret->cluster_id, record->joining, sizeof(ret->cluster_id));
+		return;
+	}
 	if (claims) {
 		/* Also when the engine is in a swarm already: it may have to be made again. */
 		ret->state = SEEDS_CLAIMING;
@@ -80,8 +84,10 @@ void serve_describe(const struct record *record, const struct serve_facts *facts
 			ret->epoch = 1;
 		return;
 	}
-	if (!*record->cluster_id)
+	if (!*record->cluster_id) {
+		memcpy(ret->cluster_id, record->joining, sizeof(ret->cluster_id));
 		return;
+	}
 	ret->state = SEEDS_UNREADY;
 	memcpy(ret->cluster_id, record->cluster_id, sizeof(ret->cluster_id));
 	snprintf(ret->why, sizeof(ret->why), "%s",
@@ -176,6 +182,7 @@ static void give_token(struct serve *serve, const struct seeds_request *request,
 		memcpy(ret->token,
 		       strcmp(request->role, "manager") == 0 ? tokens.manager : tokens.worker,
 		       sizeof(ret->token));
+		serve->promised = clock_monotonic();
 		report_log(&serve->report, LOG_INFO, "SERVE", NULL,
 			   "tells '%s' at %s how to join as %s", request->hostname,
 			   request->address, request->role);

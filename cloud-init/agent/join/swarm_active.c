@@ -250,18 +250,36 @@ static int member(struct join *join, const struct engine_swarm *swarm, enum join
 	return swarm_joined(join, swarm, ret_next, err);
 }
 
+/* Does the store tell the others of this swarm already? We were killed before we could write that down. */
+static int is_published(struct join *join, const struct engine_swarm *swarm, bool *ret,
+			struct err *err)
+{
+	CLEANUP(rendezvous_view_free) struct rendezvous_view view = {0};
+	struct rendezvous *r = &join->rendezvous;
+
+	*ret = false;
+	if (!r->kind->publish)
+		return 0;
+	introduce(join, swarm, true);
+	if (r->kind->look(r, &view, err) < 0)
+		return err_wrap(err, "cannot ask the rendezvous '%s'", r->kind->name);
+	*ret = view.state == RENDEZVOUS_READY && strcmp(view.cluster_id, swarm->cluster_id) == 0;
+	return 0;
+}
+
 /* The engine was killed, or we were, before it said that it had initialised. What it comes back with may look sound
  * and have lost the key of its CA, so that nobody can ever join ("no valid signer found"). Nobody depends on it:
- * others hear of it when we are JOINED. */
+ * others hear of it when it is published or we are JOINED. */
 static int drop_half_made(struct join *join, const struct engine_swarm *swarm,
 			  enum join_next *ret_next, bool *ret_dropped, struct err *err)
 {
-	bool lonely;
+	bool lonely, published = false;
 
 	*ret_dropped = false;
-	if (is_lonely(join, swarm, &lonely, err) < 0)
+	if (is_lonely(join, swarm, &lonely, err) < 0 ||
+	    (lonely && is_published(join, swarm, &published, err) < 0))
 		return -1;
-	if (!lonely)
+	if (!lonely || published)
 		return 0;
 	join_wait(join, false, "drops the swarm that it was making when it was interrupted");
 	report_log(&join->report, LOG_WARNING, record_step_name(join->record.step), NULL,

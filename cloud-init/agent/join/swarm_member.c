@@ -283,15 +283,20 @@ static void introduce(struct join *join)
 	r->epoch = step == RECORD_CLAIM || step == RECORD_INIT ? join->record.epoch : 0;
 }
 
-/* A manager that has heard of a swarm never makes one of its own, also after a reboot. */
+/* A manager that has heard of a swarm never makes one of its own, also after a reboot, and tells others of it. */
 static int remember(struct join *join, const struct rendezvous_view *view, struct err *err)
 {
 	struct record *record = &join->record;
 
+	bool claims = record->step == RECORD_CLAIM || record->step == RECORD_INIT;
+
 	if (!*view->cluster_id || join->rendezvous.kind->publish || !swarm_is_manager(join) ||
-	    strcmp(record->joining, view->cluster_id) == 0)
+	    (strcmp(record->joining, view->cluster_id) == 0 &&
+	     (claims || record->epoch == view->epoch)))
 		return 0;
 	snprintf(record->joining, sizeof(record->joining), "%s", view->cluster_id);
+	if (!claims)
+		record->epoch = view->epoch;
 	return join->seams->save(join, err);
 }
 
@@ -312,6 +317,8 @@ static int follow(struct join *join, const struct rendezvous_view *view, enum jo
 			return -1;
 		break;
 	case RENDEZVOUS_WAIT:
+		if (*view->cluster_id && withdraw(join, err) < 0)
+			return -1;
 		break;
 	}
 	*ret_next = look_again(join);
