@@ -60,8 +60,9 @@ LINK := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN_FLAGS) $(LDFLAGS)
 
 # pkg-config runs once and only when something is compiled, so `make help` needs no package.
 PACKAGES := openssl libcurl yaml-0.1 libarchive libsquashfs1 libzstd zlib jansson libsystemd $(ISAL)
-AGENT_PACKAGES := openssl libcurl yaml-0.1 jansson libsystemd zlib
-BUILDER_PACKAGES := $(filter-out libsystemd,$(PACKAGES))
+# libcurl is loaded when it is needed (builder/net/http_curl.c).
+AGENT_PACKAGES := openssl yaml-0.1 jansson libsystemd zlib
+BUILDER_PACKAGES := $(filter-out libsystemd libcurl,$(PACKAGES))
 pkg = $(or $(shell pkg-config $(1) && echo ' '),$(error Libraries are missing: run \
 	scripts/install-deps build))
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(call pkg,--cflags $(PACKAGES)))$(PKG_CFLAGS)

@@ -14,6 +14,7 @@
 #include "layers/elfcheck.h"
 #include "layers/lint.h"
 #include "layers/settings.h"
+#include "net/http.h"
 #include "tree/archive.h"
 
 #include <errno.h>
@@ -156,11 +157,12 @@ static int merge(struct job *job, struct tree *tree, struct tree **overlays,
 
 static int check(const struct job *job, const struct tree *tree, struct err *err)
 {
+	static const char *const loads[] = {HTTP_LIBRARY, NULL};
 	const struct tree_node *agent = tree_find(tree, AGENT_PATH);
 
 	if (lint_tree(tree, job->profile, err) < 0 || build_containers_check(job, tree, err) < 0)
 		return -1;
-	return agent ? elfcheck_program(tree, AGENT_PATH, err) : 0;
+	return agent ? elfcheck_program(tree, AGENT_PATH, loads, err) : 0;
 }
 
 static void on_progress(uint64_t done, uint64_t total, void *context)

@@ -211,38 +211,47 @@ static int check_versions(const struct elf *elf, const char *file, const struct 
 	return 0;
 }
 
+static int check(const struct tree *tree, const struct elf *elf, struct strv *seen,
+		 struct err *err);
+
+static int check_library(const struct tree *tree, const struct elf *elf, const char *name,
+			 struct strv *seen, struct err *err)
+{
+	CLEANUP(strv_free) struct strv defined = {0};
+	CLEANUP(elf_close) struct elf library = {0};
+	CLEANUP_FREE char *path = NULL;
+	struct err why = {0};
+
+	if (!find_library(tree, name, elf->machine, &library, &path, &why)) {
+		err_set(err, ERR_VERIFY, "'%s' needs '%s', which the image does not have",
+			elf->path, name);
+		return err_hint(err, "add the package that brings it to the profile");
+	}
+	if (defined_versions(&library, &defined, err) < 0 ||
+	    check_versions(elf, name, &defined, err) < 0)
+		return -1;
+	if (strv_has(seen, name))
+		return 0;
+	strv_add(seen, name);
+	if (seen->count > LIBRARIES_MAX)
+		return bad(elf, "too many libraries", err);
+	return check(tree, &library, seen, err);
+}
+
 static int check(const struct tree *tree, const struct elf *elf, struct strv *seen, struct err *err)
 {
 	CLEANUP(strv_free) struct strv names = {0};
 
 	if (needed_libraries(elf, &names, err) < 0)
 		return -1;
-	for (size_t i = 0; i < names.count; i++) {
-		CLEANUP(strv_free) struct strv defined = {0};
-		CLEANUP(elf_close) struct elf library = {0};
-		CLEANUP_FREE char *path = NULL;
-		struct err why = {0};
-
-		if (!find_library(tree, names.items[i], elf->machine, &library, &path, &why)) {
-			err_set(err, ERR_VERIFY, "'%s' needs '%s', which the image does not have",
-				elf->path, names.items[i]);
-			return err_hint(err, "add the package that brings it to the profile");
-		}
-		if (defined_versions(&library, &defined, err) < 0 ||
-		    check_versions(elf, names.items[i], &defined, err) < 0)
+	for (size_t i = 0; i < names.count; i++)
+		if (check_library(tree, elf, names.items[i], seen, err) < 0)
 			return -1;
-		if (strv_has(seen, names.items[i]))
-			continue;
-		strv_add(seen, names.items[i]);
-		if (seen->count > LIBRARIES_MAX)
-			return bad(elf, "too many libraries", err);
-		if (check(tree, &library, seen, err) < 0)
-			return -1;
-	}
 	return 0;
 }
 
-int elfcheck_program(const struct tree *tree, const char *path, struct err *err)
+int elfcheck_program(const struct tree *tree, const char *path, const char *const *loads,
+		     struct err *err)
 {
 	CLEANUP(elf_close) struct elf elf = {0};
 	CLEANUP(strv_free) struct strv seen = {0};
@@ -252,5 +261,8 @@ int elfcheck_program(const struct tree *tree, const char *path, struct err *err)
 		return err_set(err, ERR_VERIFY, "the image has no '%s'", path);
 	if (elf_open(node, path, &elf, err) < 0)
 		return -1;
+	for (; loads && *loads; loads++)
+		if (check_library(tree, &elf, *loads, &seen, err) < 0)
+			return -1;
 	return check(tree, &elf, &seen, err);
 }

@@ -8,8 +8,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#include <malloc.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -23,41 +21,6 @@
 struct http_session {
 	CURLM *multi;
 };
-
-/* What curl frees had requests in it, and these have secrets. */
-static void free_wiped(void *ptr)
-{
-	if (ptr)
-		mem_wipe(ptr, malloc_usable_size(ptr));
-	free(ptr);
-}
-
-static void *resize_wiped(void *ptr, size_t size)
-{
-	size_t old = ptr ? malloc_usable_size(ptr) : 0;
-	void *larger = malloc(size);
-
-	if (!larger)
-		return NULL;
-	if (old)
-		memcpy(larger, ptr, old < size ? old : size);
-	free_wiped(ptr);
-	return larger;
-}
-
-static void http_init(void)
-{
-	/* A failure here makes curl_easy_init fail, which is reported there. */
-	(void)curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, free_wiped, resize_wiped, strdup,
-				   calloc);
-}
-
-static void init_once(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, http_init);
-}
 
 static bool is_worth_retrying(const struct http_job *job)
 {
@@ -111,9 +74,10 @@ static void settle(struct http_job *job, CURLcode code)
 	job->code = code;
 	job->answer->status = 0;
 	if (code == CURLE_OK)
-		curl_easy_getinfo(job->curl, CURLINFO_RESPONSE_CODE, &job->answer->status);
+		http_curl.easy_getinfo(job->curl, CURLINFO_RESPONSE_CODE, &job->answer->status);
 	/* Seconds, or a date, which curl turns into seconds (RFC 9110, 10.2.3). */
-	if (curl_easy_getinfo(job->curl, CURLINFO_RETRY_AFTER, &asked) == CURLE_OK && asked > 0)
+	if (http_curl.easy_getinfo(job->curl, CURLINFO_RETRY_AFTER, &asked) == CURLE_OK &&
+	    asked > 0)
 		job->answer->retry_after = (double)asked;
 	if (job->given - job->mark >= PROGRESS) {
 		job->mark = job->given;
@@ -137,7 +101,7 @@ static int begin(CURLM *multi, struct http_job *job, struct err *err)
 	job->tries++;
 	if (http_job_range(job, err) < 0)
 		return -1;
-	if (curl_multi_add_handle(multi, job->curl) != CURLM_OK)
+	if (http_curl.multi_add_handle(multi, job->curl) != CURLM_OK)
 		return err_set(err, ERR_OTHER, "libcurl refuses a request");
 	job->running = true;
 	return 0;
@@ -149,14 +113,14 @@ static size_t collect(CURLM *multi)
 	size_t ended = 0;
 	int left;
 
-	for (CURLMsg *m; (m = curl_multi_info_read(multi, &left));) {
+	for (CURLMsg *m; (m = http_curl.multi_info_read(multi, &left));) {
 		struct http_job *job = NULL;
 		CURLcode code = m->data.result;
 
 		if (m->msg != CURLMSG_DONE)
 			continue;
-		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&job);
-		curl_multi_remove_handle(multi, m->easy_handle);
+		http_curl.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&job);
+		http_curl.multi_remove_handle(multi, m->easy_handle);
 		settle(job, code);
 		ended++;
 	}
@@ -192,12 +156,12 @@ static int drive(CURLM *multi, struct http_job *jobs, size_t count, struct err *
 
 		if (wait == -2)
 			return -1;
-		if (curl_multi_perform(multi, &running) != CURLM_OK)
+		if (http_curl.multi_perform(multi, &running) != CURLM_OK)
 			return err_set(err, ERR_OTHER, "libcurl cannot go on");
 		/* Those that have ended are looked at before anything is waited for. */
 		if (collect(multi) > 0)
 			continue;
-		if (curl_multi_poll(multi, NULL, 0, wait, NULL) != CURLM_OK)
+		if (http_curl.multi_poll(multi, NULL, 0, wait, NULL) != CURLM_OK)
 			return err_set(err, ERR_OTHER, "libcurl cannot wait");
 	}
 	return 0;
@@ -208,7 +172,7 @@ static void free_headers(struct curl_slist *headers)
 {
 	for (struct curl_slist *h = headers; h; h = h->next)
 		mem_wipe(h->data, strlen(h->data));
-	curl_slist_free_all(headers);
+	http_curl.slist_free_all(headers);
 }
 
 static int do_all(CURLM *multi, const struct http_request *requests, struct http_answer *answers,
@@ -234,9 +198,9 @@ static int do_all(CURLM *multi, const struct http_request *requests, struct http
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (jobs[i].running)
-			curl_multi_remove_handle(multi, jobs[i].curl);
+			http_curl.multi_remove_handle(multi, jobs[i].curl);
 		if (jobs[i].curl)
-			curl_easy_cleanup(jobs[i].curl);
+			http_curl.easy_cleanup(jobs[i].curl);
 		free_headers(jobs[i].headers);
 	}
 	free(jobs);
@@ -250,15 +214,16 @@ int http_do_all(const struct http_request *requests, struct http_answer *answers
 	CURLM *multi;
 	int r;
 
-	init_once();
 	memset(answers, 0, count * sizeof(*answers));
+	if (http_curl_load(err) < 0)
+		return -1;
 	if (session)
 		return do_all(session->multi, requests, answers, count, err);
-	multi = curl_multi_init();
+	multi = http_curl.multi_init();
 	if (!multi)
 		return err_set(err, ERR_OTHER, "cannot start libcurl");
 	r = do_all(multi, requests, answers, count, err);
-	curl_multi_cleanup(multi);
+	http_curl.multi_cleanup(multi);
 	return r;
 }
 
@@ -269,10 +234,12 @@ int http_do(const struct http_request *request, struct http_answer *answer, stru
 
 struct http_session *http_session_new(void)
 {
-	struct http_session *session = mem_alloc(sizeof(*session));
+	struct http_session *session;
 
-	init_once();
-	session->multi = curl_multi_init();
+	if (http_curl_load(NULL) < 0)
+		return NULL;
+	session = mem_alloc(sizeof(*session));
+	session->multi = http_curl.multi_init();
 	if (!session->multi) {
 		free(session);
 		return NULL;
@@ -284,6 +251,6 @@ void http_session_free(struct http_session *session)
 {
 	if (!session)
 		return;
-	curl_multi_cleanup(session->multi);
+	http_curl.multi_cleanup(session->multi);
 	free(session);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP by libcurl: bounded answers, bodies of any size to a sink, time limits, retries with backoff. No global
- * state but curl's own.
+ * state but curl's own, which is loaded by the first request.
  */
 #ifndef INGOT_NET_HTTP_H
 #define INGOT_NET_HTTP_H
@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* What is loaded, besides what programs are linked with. */
+#define HTTP_LIBRARY "libcurl.so.4"
 
 /* Where the body of a good answer goes while it comes. */
 struct http_sink {

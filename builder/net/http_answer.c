@@ -146,7 +146,7 @@ size_t http_job_body(char *bytes, size_t size, size_t count, void *context)
 		str_add_bytes(body, bytes, len);
 		return len;
 	}
-	curl_easy_getinfo(job->curl, CURLINFO_RESPONSE_CODE, &status);
+	http_curl.easy_getinfo(job->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status == 200 || status == 206)
 		return len ? to_sink(job, status, bytes, len) : 0;
 	room = ERROR_BODY_MAX - body->len;

@@ -12,6 +12,41 @@
 
 #define HTTP_ANSWER_MAX ((size_t)16 << 20)
 
+/* What is used of libcurl, without the prefix curl_. */
+#define HTTP_CURL_FUNCTIONS(X) \
+	X(easy_cleanup)        \
+	X(easy_getinfo)        \
+	X(easy_init)           \
+	X(easy_setopt)         \
+	X(easy_strerror)       \
+	X(free)                \
+	X(global_init_mem)     \
+	X(multi_add_handle)    \
+	X(multi_cleanup)       \
+	X(multi_info_read)     \
+	X(multi_init)          \
+	X(multi_perform)       \
+	X(multi_poll)          \
+	X(multi_remove_handle) \
+	X(slist_append)        \
+	X(slist_free_all)      \
+	X(url)                 \
+	X(url_cleanup)         \
+	X(url_get)             \
+	X(url_set)
+
+struct http_curl {
+#define HTTP_CURL_MEMBER(name) __typeof__(curl_##name) *name;
+	HTTP_CURL_FUNCTIONS(HTTP_CURL_MEMBER)
+#undef HTTP_CURL_MEMBER
+};
+
+/* Its functions, after http_curl_load. */
+extern struct http_curl http_curl;
+
+/* Loads and initialises libcurl, once. Sets err when it is not there. May be called from several threads. */
+int http_curl_load(struct err *err);
+
 /* One request on its way. */
 struct http_job {
 	const struct http_request *request;

@@ -49,7 +49,7 @@ static int add_header(struct http_job *job, const char *line, struct err *err)
 	if (strpbrk(line, "\r\n"))
 		return err_set(err, ERR_OTHER, "header '%.*s' has a line break",
 			       (int)strcspn(line, ":\r\n"), line);
-	longer = curl_slist_append(job->headers, line);
+	longer = http_curl.slist_append(job->headers, line);
 	if (!longer)
 		return err_set(err, ERR_OTHER, "cannot add a header: no memory");
 	job->headers = longer;
@@ -97,9 +97,9 @@ static CURLcode set_upload(struct http_job *job)
 {
 	CURLcode code = CURLE_OK;
 
-	code |= curl_easy_setopt(job->curl, CURLOPT_POST, 1L);
-	code |= curl_easy_setopt(job->curl, CURLOPT_READFUNCTION, on_upload);
-	code |= curl_easy_setopt(job->curl, CURLOPT_READDATA, job);
+	code |= http_curl.easy_setopt(job->curl, CURLOPT_POST, 1L);
+	code |= http_curl.easy_setopt(job->curl, CURLOPT_READFUNCTION, on_upload);
+	code |= http_curl.easy_setopt(job->curl, CURLOPT_READDATA, job);
 	return code;
 }
 
@@ -110,17 +110,18 @@ static CURLcode set_method(CURL *c, const struct http_request *r)
 	CURLcode code = CURLE_OK;
 
 	if (strcmp(method, "HEAD") == 0)
-		return curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+		return http_curl.easy_setopt(c, CURLOPT_NOBODY, 1L);
 	if (r->body || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
-		code |= curl_easy_setopt(c, CURLOPT_POST, 1L);
-		code |= curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
-		code |= curl_easy_setopt(c, CURLOPT_POSTFIELDS, r->body ? r->body : "");
+		code |= http_curl.easy_setopt(c, CURLOPT_POST, 1L);
+		code |= http_curl.easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE,
+					      (curl_off_t)r->body_len);
+		code |= http_curl.easy_setopt(c, CURLOPT_POSTFIELDS, r->body ? r->body : "");
 		if (strcmp(method, "POST") == 0)
 			return code;
 	}
 	/* GET is curl's own; a fixed method would be repeated after a 303. */
 	if (strcmp(method, "GET") != 0)
-		code |= curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
+		code |= http_curl.easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
 	return code;
 }
 
@@ -129,22 +130,22 @@ static CURLcode set_trust(CURL *c, const struct http_request *r)
 {
 	CURLcode code = CURLE_OK;
 
-	code |= curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+	code |= http_curl.easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	/* What began protected stays so. */
-	code |= curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR,
-				 is_https(r->url) ? "https" : "http,https");
-	code |= curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, r->redirects >= 0 ? 1L : 0L);
-	code |= curl_easy_setopt(c, CURLOPT_MAXREDIRS,
-				 r->redirects > 0 ? r->redirects : REDIRECTS_MAX);
+	code |= http_curl.easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR,
+				      is_https(r->url) ? "https" : "http,https");
+	code |= http_curl.easy_setopt(c, CURLOPT_FOLLOWLOCATION, r->redirects >= 0 ? 1L : 0L);
+	code |= http_curl.easy_setopt(c, CURLOPT_MAXREDIRS,
+				      r->redirects > 0 ? r->redirects : REDIRECTS_MAX);
 	/* This replaces the system's file; the system's folder, which Debian fills with the same
 	 * certificates, stays. */
 	if (r->ca)
-		code |= curl_easy_setopt(c, CURLOPT_CAINFO, r->ca);
+		code |= http_curl.easy_setopt(c, CURLOPT_CAINFO, r->ca);
 	if (r->ca_pem) {
 		struct curl_blob blob = {(void *)(uintptr_t)r->ca_pem, strlen(r->ca_pem),
 					 CURL_BLOB_COPY};
 
-		code |= curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
+		code |= http_curl.easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
 	}
 	return code;
 }
@@ -154,13 +155,13 @@ static CURLcode set_times(CURL *c, const struct http_request *r)
 	long timeout = r->timeout_ms ? r->timeout_ms : r->stall_s ? 0 : TIMEOUT_MS;
 	CURLcode code = CURLE_OK;
 
-	code |= curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, timeout);
-	code |= curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
-				 r->connect_timeout_ms ? r->connect_timeout_ms
-						       : CONNECT_TIMEOUT_MS);
+	code |= http_curl.easy_setopt(c, CURLOPT_TIMEOUT_MS, timeout);
+	code |= http_curl.easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
+				      r->connect_timeout_ms ? r->connect_timeout_ms
+							    : CONNECT_TIMEOUT_MS);
 	if (r->stall_s) {
-		code |= curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
-		code |= curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, r->stall_s);
+		code |= http_curl.easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
+		code |= http_curl.easy_setopt(c, CURLOPT_LOW_SPEED_TIME, r->stall_s);
 	}
 	return code;
 }
@@ -171,29 +172,29 @@ static CURLcode set_options(struct http_job *job)
 	CURL *c = job->curl;
 	CURLcode code = CURLE_OK;
 
-	code |= curl_easy_setopt(c, CURLOPT_URL, r->url);
-	code |= curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	code |= curl_easy_setopt(c, CURLOPT_USERAGENT, "ingot/" INGOT_VERSION);
-	code |= curl_easy_setopt(c, CURLOPT_HTTPHEADER, job->headers);
-	code |= curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, http_job_body);
-	code |= curl_easy_setopt(c, CURLOPT_WRITEDATA, job);
-	code |= curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, http_job_header);
-	code |= curl_easy_setopt(c, CURLOPT_HEADERDATA, job);
-	code |= curl_easy_setopt(c, CURLOPT_ERRORBUFFER, job->text);
-	code |= curl_easy_setopt(c, CURLOPT_PRIVATE, job);
+	code |= http_curl.easy_setopt(c, CURLOPT_URL, r->url);
+	code |= http_curl.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	code |= http_curl.easy_setopt(c, CURLOPT_USERAGENT, "ingot/" INGOT_VERSION);
+	code |= http_curl.easy_setopt(c, CURLOPT_HTTPHEADER, job->headers);
+	code |= http_curl.easy_setopt(c, CURLOPT_WRITEFUNCTION, http_job_body);
+	code |= http_curl.easy_setopt(c, CURLOPT_WRITEDATA, job);
+	code |= http_curl.easy_setopt(c, CURLOPT_HEADERFUNCTION, http_job_header);
+	code |= http_curl.easy_setopt(c, CURLOPT_HEADERDATA, job);
+	code |= http_curl.easy_setopt(c, CURLOPT_ERRORBUFFER, job->text);
+	code |= http_curl.easy_setopt(c, CURLOPT_PRIVATE, job);
 	if (r->sink)
-		code |= curl_easy_setopt(c, CURLOPT_BUFFERSIZE, SINK_BUFFER);
+		code |= http_curl.easy_setopt(c, CURLOPT_BUFFERSIZE, SINK_BUFFER);
 	if (r->unix_socket)
-		code |= curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
+		code |= http_curl.easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
 	if (r->unix_socket || r->direct)
-		code |= curl_easy_setopt(c, CURLOPT_PROXY, "");
+		code |= http_curl.easy_setopt(c, CURLOPT_PROXY, "");
 	code |= r->body_read ? set_upload(job) : set_method(c, r);
 	return code | set_trust(c, r) | set_times(c, r);
 }
 
 int http_job_prepare(struct http_job *job, struct err *err)
 {
-	job->curl = curl_easy_init();
+	job->curl = http_curl.easy_init();
 	if (!job->curl)
 		return err_set(err, ERR_OTHER, "cannot start libcurl");
 	if (add_headers(job, err) < 0)
@@ -211,7 +212,7 @@ int http_job_range(struct http_job *job, struct err *err)
 	if (!job->request->sink)
 		return 0;
 	snprintf(range, sizeof(range), "%" PRIu64 "-", job->given);
-	if (curl_easy_setopt(job->curl, CURLOPT_RANGE, job->given ? range : NULL) != CURLE_OK)
+	if (http_curl.easy_setopt(job->curl, CURLOPT_RANGE, job->given ? range : NULL) != CURLE_OK)
 		return err_set(err, ERR_OTHER, "libcurl refuses a range");
 	return 0;
 }
@@ -221,7 +222,7 @@ static enum http_fault timeout_fault(const struct http_job *job)
 {
 	curl_off_t ready = 0;
 
-	if (curl_easy_getinfo(job->curl, CURLINFO_PRETRANSFER_TIME_T, &ready) == CURLE_OK &&
+	if (http_curl.easy_getinfo(job->curl, CURLINFO_PRETRANSFER_TIME_T, &ready) == CURLE_OK &&
 	    ready == 0)
 		return HTTP_FAULT_CONNECT;
 	return HTTP_FAULT_SLOW;
@@ -277,14 +278,14 @@ void http_job_log(const struct http_job *job, double wait)
 			  wait);
 	else
 		log_debug("cannot fetch '%s': %s: asking again in %.1f s", url,
-			  job->text[0] ? job->text : curl_easy_strerror(job->code), wait);
+			  job->text[0] ? job->text : http_curl.easy_strerror(job->code), wait);
 }
 
 int http_job_error(const struct http_job *job, struct err *err)
 {
 	CLEANUP_FREE char *url = public_url(job->request->url);
 	const struct http_request *r = job->request;
-	const char *cause = job->text[0] ? job->text : curl_easy_strerror(job->code);
+	const char *cause = job->text[0] ? job->text : http_curl.easy_strerror(job->code);
 
 	job->answer->fault = http_job_fault(job);
 	switch (job->answer->fault) {

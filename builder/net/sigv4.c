@@ -7,9 +7,9 @@
 
 #include "base/hmac.h"
 #include "base/mem.h"
+#include "net/http_parts.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -23,31 +23,36 @@ struct target {
 
 static void target_free(struct target *t)
 {
-	curl_free(t->host);
-	curl_free(t->path);
-	curl_free(t->query);
+	if (!t->host) /* then curl may not be loaded */
+		return;
+	http_curl.free(t->host);
+	http_curl.free(t->path);
+	http_curl.free(t->query);
 }
 
 /* The host as curl puts it into the header Host: with a port that is not the protocol's own. */
 static int split(const char *url, struct target *t, char **ret_host, struct err *err)
 {
-	CURLU *u = curl_url();
 	char *port = NULL;
+	CURLU *u;
 	int r = -1;
 
-	if (u && curl_url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_HOST, &t->host, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_PATH, &t->path, 0) == CURLUE_OK)
+	if (http_curl_load(err) < 0)
+		return -1;
+	u = http_curl.url();
+	if (u && http_curl.url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK &&
+	    http_curl.url_get(u, CURLUPART_HOST, &t->host, 0) == CURLUE_OK &&
+	    http_curl.url_get(u, CURLUPART_PATH, &t->path, 0) == CURLUE_OK)
 		r = 0;
 	else
 		err_set(err, ERR_OTHER, "cannot sign a request: its URL is none");
 	if (r == 0) {
-		curl_url_get(u, CURLUPART_QUERY, &t->query, 0);
-		curl_url_get(u, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT);
+		http_curl.url_get(u, CURLUPART_QUERY, &t->query, 0);
+		http_curl.url_get(u, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT);
 		*ret_host = mem_printf("%s%s%s", t->host, port ? ":" : "", port ? port : "");
 	}
-	curl_free(port);
-	curl_url_cleanup(u);
+	http_curl.free(port);
+	http_curl.url_cleanup(u);
 	return r;
 }
 

@@ -55,8 +55,8 @@ TEST(own_libraries_fit)
 	struct tree *tree = own_tree();
 	struct err err = {0};
 
-	CHECK_OK(elfcheck_program(tree, "/usr/bin/program", &err), &err);
-	CHECK_ERR(elfcheck_program(tree, "/usr/bin/other", &err), &err, ERR_VERIFY, "has no");
+	CHECK_OK(elfcheck_program(tree, "/usr/bin/program", NULL, &err), &err);
+	CHECK_ERR(elfcheck_program(tree, "/usr/bin/other", NULL, &err), &err, ERR_VERIFY, "has no");
 	tree_free(tree);
 }
 
@@ -66,9 +66,22 @@ TEST(a_missing_library_is_named)
 	struct err err = {0};
 
 	tree_remove(tree, LIBS "libc.so.6");
-	CHECK_ERR(elfcheck_program(tree, "/usr/bin/program", &err), &err, ERR_VERIFY,
+	CHECK_ERR(elfcheck_program(tree, "/usr/bin/program", NULL, &err), &err, ERR_VERIFY,
 		  "'libc.so.6'");
 	CHECK_CONTAINS(err.hint, "package");
+	tree_free(tree);
+}
+
+TEST(a_library_that_is_loaded_later_counts)
+{
+	static const char *const there[] = {"libc.so.6", NULL}, *const absent[] = {"libx.so.9",
+										   NULL};
+	struct tree *tree = own_tree();
+	struct err err = {0};
+
+	CHECK_OK(elfcheck_program(tree, "/usr/bin/program", there, &err), &err);
+	CHECK_ERR(elfcheck_program(tree, "/usr/bin/program", absent, &err), &err, ERR_VERIFY,
+		  "'libx.so.9'");
 	tree_free(tree);
 }
 
@@ -87,7 +100,7 @@ TEST(a_missing_version_is_named)
 			bytes[i + 10] = '9';
 	CHECK_OK(tree_put_file(tree, LIBS "libc.so.6", 0755, bytes, len, "t", &err), &err);
 	free(bytes);
-	CHECK_ERR(elfcheck_program(tree, "/usr/bin/program", &err), &err, ERR_VERIFY,
+	CHECK_ERR(elfcheck_program(tree, "/usr/bin/program", NULL, &err), &err, ERR_VERIFY,
 		  "needs version GLIBC_2.34 of 'libc.so.6'");
 	tree_free(tree);
 }
@@ -103,14 +116,14 @@ TEST(broken_files_are_refused)
 			   &err),
 		 &err);
 	CHECK_OK(tree_put_file(tree, "/short", 0755, bytes, 20, "t", &err), &err);
-	CHECK_ERR(elfcheck_program(tree, "/short", &err), &err, ERR_VERIFY, "too short");
+	CHECK_ERR(elfcheck_program(tree, "/short", NULL, &err), &err, ERR_VERIFY, "too short");
 	CHECK_OK(tree_put_file(tree, "/cut", 0755, bytes, len / 2, "t", &err), &err);
-	CHECK_ERR(elfcheck_program(tree, "/cut", &err), &err, ERR_VERIFY, "section headers");
+	CHECK_ERR(elfcheck_program(tree, "/cut", NULL, &err), &err, ERR_VERIFY, "section headers");
 	CHECK_OK(tree_put_file(tree, "/text", 0755,
 			       "#!/bin/sh\necho this is no program at all, but it is long enough\n",
 			       64, "t", &err),
 		 &err);
-	CHECK_ERR(elfcheck_program(tree, "/text", &err), &err, ERR_VERIFY, "not 64 bit");
+	CHECK_ERR(elfcheck_program(tree, "/text", NULL, &err), &err, ERR_VERIFY, "not 64 bit");
 	free(bytes);
 	tree_free(tree);
 }
