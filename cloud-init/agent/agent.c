@@ -138,7 +138,6 @@ int agent_open(struct agent *agent, const char *root, struct err *err)
 	join = json_object_get(agent->image, "join");
 	agent->kind = text_or(join, "kind", "none");
 	agent->role = text_or(join, "role", "");
-	agent->has_seeds = json_array_size(json_object_get(join, "seeds")) > 0;
 	agent->has_firewall = json_is_true(json_object_get(agent->image, "firewall"));
 	read_services(agent);
 	return 0;

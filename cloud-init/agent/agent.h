@@ -27,7 +27,6 @@ struct agent {
 	const char *name, *version,
 		*architecture;   /* of the image; "unknown" when it does not say */
 	const char *kind, *role; /* join.kind ("none" when absent), join.role (or "") */
-	bool has_seeds;          /* join.seeds names other managers */
 	struct strv services;    /* units that the profile enables */
 	bool has_firewall;       /* the profile has one, so its rules must be there */
 	json_t *image;           /* the whole of image.json; owned */

@@ -50,12 +50,12 @@ struct join {
 	double pending_since; /* on the seams' clock; 0: not pending */
 	char waits_for[512];  /* what join_wait said last */
 	/* With cluster settings; see swarm_member.c. */
-	json_t *settings;   /* the whole file, or NULL: not read yet; owned */
-	bool has_cluster;   /* the settings name one: rendezvous is in use */
-	bool initialise;    /* `join --initialise` */
-	bool told_clock;    /* the clock is good */
-	bool asked;         /* this process asked the engine to join */
-	bool made;          /* this process heard from the engine that it has initialised */
+	json_t *settings; /* the whole file, or NULL: not read yet; owned */
+	bool has_cluster; /* the settings name one: rendezvous is in use */
+	bool initialise;  /* `join --initialise` */
+	bool told_clock;  /* the clock is good */
+	bool asked;       /* this process asked the engine to join */
+	bool made; /* this process asked the engine to initialise, and it has not gone away since */
 	double clock_since; /* when we began to wait for it; 0: not yet */
 	double look_pause;  /* last pause between looks */
 	double calm_until;  /* jitter before the join; 0: not chosen */

@@ -44,8 +44,12 @@ static int initialise(struct join *join, enum join_next *ret_next, struct err *e
 	if (join_intend(join, RECORD_INIT, err) < 0)
 		return -1;
 	join_wait(join, false, "initialises a swarm as %s (%s)", join->address, interface);
-	if (join->swarm->init(join, &start, err) < 0)
+	join->made = true;
+	if (join->swarm->init(join, &start, err) < 0) {
+		/* What it refuses it may still finish: one that is slow. */
+		join->made = err->code != ERR_NETWORK;
 		return err_wrap(err, "cannot initialise the swarm");
+	}
 	*ret_next = JOIN_AGAIN;
 	return 0;
 }
@@ -67,12 +71,6 @@ static int step_inactive(struct join *join, enum join_next *ret_next, struct err
 		join_wait(join, true,
 			  "waits for join settings: a %s needs a manager's address and a token",
 			  *join->agent->role ? join->agent->role : "node without a role");
-		return 0;
-	}
-	if (join->agent->has_seeds) {
-		join_wait(join, true,
-			  "waits for join settings: other managers are named, so this one "
-			  "does not initialise a swarm of its own");
 		return 0;
 	}
 	return initialise(join, ret_next, err);
@@ -161,6 +159,8 @@ int swarm_joined(struct join *join, const struct engine_swarm *swarm, enum join_
 static int step_active(struct join *join, const struct engine_swarm *swarm,
 		       enum join_next *ret_next, struct err *err)
 {
+	bool dropped = false;
+
 	if (swarm_is_foreign(join, swarm, ret_next))
 		return 0;
 	if (swarm_is_manager(join) && (!swarm->control || !*swarm->cluster_id)) {
@@ -169,7 +169,9 @@ static int step_active(struct join *join, const struct engine_swarm *swarm,
 			  swarm->control ? "no manager leads it" : "not as a manager");
 		return 0;
 	}
-	return swarm_joined(join, swarm, ret_next, err);
+	if (swarm_drop_half_made(join, swarm, ret_next, &dropped, err) < 0)
+		return -1;
+	return dropped ? 0 : swarm_joined(join, swarm, ret_next, err);
 }
 
 /* With cluster settings other rules hold than for a machine by itself. */
@@ -208,6 +210,7 @@ int swarm_step(struct join *join, enum join_next *ret_next, struct err *err)
 			return -1;
 		/* It is not up yet, or restarting: nothing that went wrong. */
 		*ret_next = JOIN_POLL;
+		join->made = false;
 		join_wait(join, false, "waits for the engine: %s", err->msg);
 		err_clear(err);
 		return 0;

@@ -258,7 +258,7 @@ static int is_published(struct join *join, const struct engine_swarm *swarm, boo
 	struct rendezvous *r = &join->rendezvous;
 
 	*ret = false;
-	if (!r->kind->publish)
+	if (!r->kind || !r->kind->publish)
 		return 0;
 	introduce(join, swarm, true);
 	if (r->kind->look(r, &view, err) < 0)
@@ -267,15 +267,14 @@ static int is_published(struct join *join, const struct engine_swarm *swarm, boo
 	return 0;
 }
 
-/* The engine was killed, or we were, before it said that it had initialised. What it comes back with may look sound
- * and have lost the key of its CA, so that nobody can ever join ("no valid signer found"). Nobody depends on it:
- * others hear of it when it is published or we are JOINED. */
-static int drop_half_made(struct join *join, const struct engine_swarm *swarm,
-			  enum join_next *ret_next, bool *ret_dropped, struct err *err)
+int swarm_drop_half_made(struct join *join, const struct engine_swarm *swarm,
+			 enum join_next *ret_next, bool *ret_dropped, struct err *err)
 {
 	bool lonely, published = false;
 
 	*ret_dropped = false;
+	if (join->record.step != RECORD_INIT || *join->record.cluster_id || join->made)
+		return 0;
 	if (is_lonely(join, swarm, &lonely, err) < 0 ||
 	    (lonely && is_published(join, swarm, &published, err) < 0))
 		return -1;
@@ -326,8 +325,7 @@ int member_active(struct join *join, const struct engine_swarm *swarm, enum join
 	}
 	if (*record->cluster_id || record->step == RECORD_JOINED)
 		return member(join, swarm, ret_next, err);
-	if (record->step == RECORD_INIT && !join->made &&
-	    (drop_half_made(join, swarm, ret_next, &dropped, err) < 0 || dropped))
+	if (swarm_drop_half_made(join, swarm, ret_next, &dropped, err) < 0 || dropped)
 		return dropped ? 0 : -1;
 	if (record->step != RECORD_JOIN)
 		return swarm_is_manager(join) ? unpublished(join, swarm, ret_next, err)

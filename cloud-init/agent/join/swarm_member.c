@@ -79,10 +79,12 @@ static int initialise(struct join *join, uint64_t epoch, enum join_next *ret_nex
 	if (join_intend(join, RECORD_INIT, err) < 0)
 		return -1;
 	join_wait(join, false, "initialises the swarm as %s", join->address);
-	join->made = false;
-	if (join->swarm->init(join, &start, err) < 0)
-		return err_wrap(err, "cannot initialise the swarm");
 	join->made = true;
+	if (join->swarm->init(join, &start, err) < 0) {
+		/* What it refuses it may still finish: one that is slow. */
+		join->made = err->code != ERR_NETWORK;
+		return err_wrap(err, "cannot initialise the swarm");
+	}
 	*ret_next = JOIN_AGAIN;
 	return 0;
 }
