@@ -250,8 +250,13 @@ int http_do_all(const struct http_request *requests, struct http_answer *answers
 	CURLM *multi;
 	int r;
 
-	init_once();
 	memset(answers, 0, count * sizeof(*answers));
+	for (size_t i = 0; i < count; i++)
+		if (requests[i].unix_socket)
+			return err_set(err, ERR_OTHER,
+				       "requests by way of '%s' are done one by one",
+				       requests[i].unix_socket);
+	init_once();
 	if (session)
 		return do_all(session->multi, requests, answers, count, err);
 	multi = curl_multi_init();
@@ -264,6 +269,8 @@ int http_do_all(const struct http_request *requests, struct http_answer *answers
 
 int http_do(const struct http_request *request, struct http_answer *answer, struct err *err)
 {
+	if (request->unix_socket)
+		return http_unix_do(request, answer, err);
 	return http_do_all(request, answer, 1, err);
 }
 

@@ -183,9 +183,7 @@ static CURLcode set_options(struct http_job *job)
 	code |= curl_easy_setopt(c, CURLOPT_PRIVATE, job);
 	if (r->sink)
 		code |= curl_easy_setopt(c, CURLOPT_BUFFERSIZE, SINK_BUFFER);
-	if (r->unix_socket)
-		code |= curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
-	if (r->unix_socket || r->direct)
+	if (r->direct)
 		code |= curl_easy_setopt(c, CURLOPT_PROXY, "");
 	code |= r->body_read ? set_upload(job) : set_method(c, r);
 	return code | set_trust(c, r) | set_times(c, r);
@@ -306,9 +304,6 @@ int http_job_error(const struct http_job *job, struct err *err)
 	}
 	if (job->other_range)
 		cause = "the server sent another range than was asked for";
-	if (r->unix_socket)
-		return err_set(err, ERR_NETWORK, "cannot ask '%s' by way of '%s': %s", url,
-			       r->unix_socket, cause);
 	err_set(err, ERR_NETWORK, "cannot fetch '%s': %s", url, cause);
 	if (job->answer->fault == HTTP_FAULT_NAME || job->answer->fault == HTTP_FAULT_CONNECT)
 		err_hint(err,
