@@ -83,8 +83,7 @@ static void settle(struct http_job *job, CURLcode code)
 		job->mark = job->given;
 		job->tries = 1;
 	}
-	if (job->request->body_read || job->tries > job->request->retries ||
-	    !is_worth_retrying(job)) {
+	if (job->tries > job->request->retries || !is_worth_retrying(job)) {
 		job->done = true;
 		return;
 	}
@@ -215,6 +214,10 @@ int http_do_all(const struct http_request *requests, struct http_answer *answers
 	int r;
 
 	memset(answers, 0, count * sizeof(*answers));
+	for (size_t i = 0; i < count; i++)
+		if (requests[i].unix_socket || requests[i].body_read)
+			return err_set(err, ERR_OTHER,
+				       "requests by way of a unix socket are done one by one");
 	if (http_curl_load(err) < 0)
 		return -1;
 	if (session)
@@ -229,6 +232,8 @@ int http_do_all(const struct http_request *requests, struct http_answer *answers
 
 int http_do(const struct http_request *request, struct http_answer *answer, struct err *err)
 {
+	if (request->unix_socket)
+		return http_unix_do(request, answer, err);
 	return http_do_all(request, answer, 1, err);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTP by libcurl: bounded answers, bodies of any size to a sink, time limits, retries with backoff. No global
- * state but curl's own, which is loaded by the first request.
+ * state but curl's own, which is loaded by the first request. Requests to a unix socket are done without it.
  */
 #ifndef INGOT_NET_HTTP_H
 #define INGOT_NET_HTTP_H
@@ -30,13 +30,13 @@ struct http_session;
 struct http_request {
 	const char *url;
 	const char *method;         /* NULL: GET, or POST when body is set */
-	const char *unix_socket;    /* path, or NULL */
+	const char *unix_socket;    /* path, or NULL; see http_do for what it excludes */
 	const char *const *headers; /* "Name: value" lines ended by NULL, or NULL */
 	const char *const *want; /* names of headers to keep of the answer ended by NULL, or NULL */
 	const char *body;        /* or NULL */
 	size_t body_len;
-	/* Instead of body, for one that is too large for memory: fills at most len bytes and returns how many; 0 at the
-	 * end, -1 with err. It is sent in chunks by POST and cannot be sent again: no tries after the first. */
+	/* Instead of body, for one that is too large for memory, and only with unix_socket: fills at most len bytes and
+	 * returns how many; 0 at the end, -1 with err. It is sent in chunks. */
 	ssize_t (*body_read)(void *context, void *bytes, size_t len, struct err *err);
 	void *body_context;
 	const char *if_none_match;     /* an ETag, or NULL */
@@ -88,11 +88,17 @@ struct http_answer {
  * taken up where it stopped (RFC 9110, 14.2), also with servers that send all of it again; retries then count
  * from the last try that brought 1 MiB. Retry-After is followed up to a minute. Proxies are taken from the
  * environment as curl does, but never for unix sockets and direct requests. Messages name the URL without user, password and query.
- * Blocks; may be called from several threads. */
+ * Blocks; may be called from several threads.
+ *
+ * With a unix_socket it is one try of HTTP/1.1 (RFC 9112) on a connection of its own. Of the URL, which is
+ * "http://host/path", the host is for the header only. A redirect is the answer, and so is what comes before all of
+ * the body was sent. Of the answer there are status, fault, body and the wanted headers. sink, session, retries,
+ * stall_s, if_none_match and if_modified_since are ERR_OTHER there; ca, ca_pem and redirects mean nothing. */
 int http_do(const struct http_request *request, struct http_answer *answer, struct err *err);
 
 /* Does count requests at the same time (in the session of the first). Each gets its answer; fails with the
- * first error if any got none, after all have ended: answers with status 0 are the ones that failed. Blocks. */
+ * first error if any got none, after all have ended: answers with status 0 are the ones that failed. ERR_OTHER
+ * when one of them has a unix_socket: only http_do takes these. Blocks. */
 int http_do_all(const struct http_request *requests, struct http_answer *answers, size_t count,
 		struct err *err);
 

@@ -45,11 +45,12 @@ static void take_header(const char *line, size_t len, const char *name, char *va
 	value[len] = '\0';
 }
 
-static void keep_wanted(struct http_job *job, const char *line, size_t len)
+void http_keep_wanted(const struct http_request *request, struct http_answer *answer,
+		      const char *line, size_t len)
 {
-	struct strv *kept = &job->answer->headers;
+	struct strv *kept = &answer->headers;
 
-	for (const char *const *name = job->request->want; name && *name; name++) {
+	for (const char *const *name = request->want; name && *name; name++) {
 		size_t value_len = len;
 		const char *value = header_value(line, &value_len, *name);
 
@@ -87,7 +88,7 @@ size_t http_job_header(char *line, size_t size, size_t count, void *context)
 	take_header(line, len, "Last-Modified", job->answer->last_modified,
 		    sizeof(job->answer->last_modified));
 	take_header(line, len, "Content-Range", job->content_range, sizeof(job->content_range));
-	keep_wanted(job, line, len);
+	http_keep_wanted(job->request, job->answer, line, len);
 	return len;
 }
 

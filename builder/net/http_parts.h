@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the HTTP client share: one request on its way.
+ * What the files of the HTTP client share: one request of libcurl on its way, and those that need no libcurl.
  */
 #ifndef INGOT_NET_HTTP_PARTS_H
 #define INGOT_NET_HTTP_PARTS_H
 
 #include "net/http.h"
+#include "net/http_reader.h"
 
 #include <curl/curl.h>
 #include <stdbool.h>
-
-#define HTTP_ANSWER_MAX ((size_t)16 << 20)
 
 /* What is used of libcurl, without the prefix curl_. */
 #define HTTP_CURL_FUNCTIONS(X) \
@@ -90,5 +89,15 @@ void http_job_log(const struct http_job *job, double wait);
 
 /* Sets the error of a job that got no answer, and the answer's fault. Returns -1. */
 int http_job_error(const struct http_job *job, struct err *err);
+
+/* Adds a header line of len bytes (a line end may be there) to the answer when the request wants it. */
+void http_keep_wanted(const struct http_request *request, struct http_answer *answer,
+		      const char *line, size_t len);
+
+/* Does a request that has a unix_socket, as http_do says, without libcurl (RFC 9112). The answer is the caller's,
+ * who frees it by http_answer_free; without one it is empty but for its fault. ERR_NETWORK when there is no answer,
+ * the error of body_read when that fails, ERR_OTHER for a request that cannot be sent. Blocks, at most until the
+ * request's time limit and for as long as its body_read does. */
+int http_unix_do(const struct http_request *request, struct http_answer *answer, struct err *err);
 
 #endif

@@ -81,28 +81,6 @@ static int add_headers(struct http_job *job, struct err *err)
 	return 0;
 }
 
-/* curl's callback for a body to send. */
-static size_t on_upload(char *bytes, size_t size, size_t count, void *context)
-{
-	struct http_job *job = context;
-	ssize_t n = job->request->body_read(job->request->body_context, bytes, size * count,
-					    &job->sink_err);
-
-	job->sink_failed = n < 0;
-	return n < 0 ? CURL_READFUNC_ABORT : (size_t)n;
-}
-
-/* A POST of unknown length. */
-static CURLcode set_upload(struct http_job *job)
-{
-	CURLcode code = CURLE_OK;
-
-	code |= http_curl.easy_setopt(job->curl, CURLOPT_POST, 1L);
-	code |= http_curl.easy_setopt(job->curl, CURLOPT_READFUNCTION, on_upload);
-	code |= http_curl.easy_setopt(job->curl, CURLOPT_READDATA, job);
-	return code;
-}
-
 /* Sets what follows from the method and the body. */
 static CURLcode set_method(CURL *c, const struct http_request *r)
 {
@@ -184,11 +162,9 @@ static CURLcode set_options(struct http_job *job)
 	code |= http_curl.easy_setopt(c, CURLOPT_PRIVATE, job);
 	if (r->sink)
 		code |= http_curl.easy_setopt(c, CURLOPT_BUFFERSIZE, SINK_BUFFER);
-	if (r->unix_socket)
-		code |= http_curl.easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
-	if (r->unix_socket || r->direct)
+	if (r->direct)
 		code |= http_curl.easy_setopt(c, CURLOPT_PROXY, "");
-	code |= r->body_read ? set_upload(job) : set_method(c, r);
+	code |= set_method(c, r);
 	return code | set_trust(c, r) | set_times(c, r);
 }
 
@@ -307,9 +283,6 @@ int http_job_error(const struct http_job *job, struct err *err)
 	}
 	if (job->other_range)
 		cause = "the server sent another range than was asked for";
-	if (r->unix_socket)
-		return err_set(err, ERR_NETWORK, "cannot ask '%s' by way of '%s': %s", url,
-			       r->unix_socket, cause);
 	err_set(err, ERR_NETWORK, "cannot fetch '%s': %s", url, cause);
 	if (job->answer->fault == HTTP_FAULT_NAME || job->answer->fault == HTTP_FAULT_CONNECT)
 		err_hint(err,
