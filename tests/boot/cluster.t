@@ -90,6 +90,16 @@ like "$out" '^worker Running' 'a service runs on the worker, from the image in i
 on worker 'docker ps --format "{{.Image}}"; docker exec $(docker ps -q) wget -q -O - http://127.0.0.1:8080/seed'
 is "$out" $'team/app:1\nfirst' 'and does its work'
 
+# As the kernel counts it for the unit, and as RSS, in which libraries count that other processes share.
+on manager 'for unit in ingot-join ingot-serve; do echo $(($(systemctl show -P MemoryPeak $unit) / 1024)); done
+    awk "/^VmHWM/ { print \$2 }" /proc/$(systemctl show -P MainPID ingot-serve)/status'
+note "peak memory in KiB, of the units ingot-join and ingot-serve, RSS of serve:" "$out"
+for peak in $(head -n 2 <<<"$out"); do
+    if [ "$peak" -gt 0 ] && [ "$peak" -lt 8192 ]; then ok 'the agent takes less than 8 MiB'; else
+        not_ok 'the agent takes less than 8 MiB' "$out"
+    fi
+done
+
 # ---- user-data ---------------------------------------------------------------------------------------------
 # Commands of user-data run last, when the machine has joined already.
 provisioned='systemctl is-system-running --wait >/dev/null; hostname; cat /etc/app/greeting; stat -c "%a %U" /etc/app/greeting; getent passwd ops | cut -d: -f5,7
