@@ -52,7 +52,8 @@ static void print_help(FILE *out)
 	}
 	fputs("\n  --json         status, query: as JSON\n"
 	      "  --timeout=SEC  join, health: give up after SEC seconds\n"
-	      "  --initialise   join: make the swarm here, for the first seed is lost\n"
+	      "  --initialise   join: make the swarm here, for the first seed is lost; on a\n"
+	      "                 manager without a majority: go on without the others\n"
 	      "  --load         containers: through the running engine, if that was asked for\n"
 	      "  --keys         check-user-data: print the table of our own keys\n"
 	      "  --root=DIR     use the files below DIR instead of this machine's\n"

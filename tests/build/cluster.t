@@ -52,6 +52,7 @@ rotated
 same_instance
 other_swarm
 slow_clock
+lost_majority
 for delay in 0.7 1.5 3; do rebooted "$delay" m1; done
 rebooted 2 m2 w1
 engine_killed 0 m1

@@ -85,7 +85,8 @@ returns() {
 }
 together() { joined "$1" && same_swarm "${@:2}" "$1"; }
 
-# rebooted DELAY NAME...: these are switched off so long after all were switched on, and on again.
+# rebooted DELAY NAME...: these are switched off so long after all were switched on, and on again. The engine counts the
+# second of two managers before that one has what it needs to come back: then there is no majority without somebody.
 rebooted() {
     local delay=$1
     shift
@@ -95,6 +96,10 @@ rebooted() {
     sleep "$delay"
     unplug "$@"
     boot "$@"
+    if [ $# = 3 ] && ! wait_for 60 same_swarm m1 m2 w1 && waits_like m1 'join --initialise'; then
+        note "no majority after $delay s: somebody says join --initialise"
+        run_ok 'somebody does' on m1 "$agent" join --initialise --root="$(root_of m1)" --timeout=60
+    fi
     is_one_swarm "plug of $* pulled after $delay s: one swarm" m1 m2 w1
 }
 
@@ -217,7 +222,32 @@ new_disk() {
     is "$(api m1 /nodes | jq '[.[] | select(.Status.State != "ready")] | length')" 0 'and no dead entry'
 }
 
-# The same for a machine that asks nobody: it has a token in its settings.
+has_nodes() { [ "$(api "$1" /nodes | jq length)" = "$2" ]; }
+
+# Two managers, and the disk of one is gone: no majority is left, until somebody says that the other goes on alone.
+lost_majority() {
+    local id text
+    cluster_new
+    machines m1 m2 w1
+    boot m1 m2 w1
+    is_one_swarm 'two managers and a worker' m1 m2 w1
+    id=$(swarm m1 .Cluster.ID)
+    wait_for 30 labels_copied m1 3 || true
+    unplug m1 m2 w1
+    machine m2 manager
+    settings m2
+    boot m1 m2 w1
+    wait_for 60 waits_like m1 'join --initialise' || true
+    text=$(waits_for m1)
+    like "$text" 'needs the other managers, or, if they are lost for good: join --initialise' 'a manager without a majority says what to do'
+    run_ok 'somebody does it' on m1 "$agent" join --initialise --root="$(root_of m1)" --timeout=60
+    patience=180 is_one_swarm 'the swarm goes on, and the new disk joins it' m1 m2 w1
+    is "$(swarm m1 .Cluster.ID)" "$id" 'it is the same swarm'
+    wait_for 60 has_nodes m1 3 || true
+    is "$(api m1 /nodes | jq length)" 3 'without the dead entry'
+}
+
+# A new disk for a machine that asks nobody: it has a token in its settings.
 # shellcheck disable=SC2086  # words on purpose
 new_disk_with_token() {
     local token

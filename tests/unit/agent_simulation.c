@@ -352,8 +352,11 @@ static void live(void)
 
 		join_close(&join);
 		node->done = r == 0;
-		if (r == 0)
+		if (r == 0) {
 			sim_note(node, "is done");
+			if (sim.now >= node->initialise_at)
+				node->initialise_at = SIM_NEVER;
+		}
 		while (node->done && !node->doomed) {
 			double event = next_event(node);
 

@@ -75,6 +75,7 @@ struct engine_start {
 	const json_t *address_pools; /* list of networks, or NULL; borrowed */
 	unsigned subnet_size;        /* 0: the engine's own */
 	unsigned data_path_port;     /* 0: 4789 */
+	bool force_new; /* the node's own swarm, with its ID and certificates, and this manager alone */
 	/* join */
 	const char *remote; /* "10.0.0.5:2377": only one, the engine tries no second */
 	const char *token;

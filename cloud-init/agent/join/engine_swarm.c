@@ -47,6 +47,8 @@ int engine_init(struct engine *engine, const struct engine_start *start, struct 
 		json_object_set_new(body, "SubnetSize", json_integer(start->subnet_size));
 	if (start->data_path_port)
 		json_object_set_new(body, "DataPathPort", json_integer(start->data_path_port));
+	if (start->force_new)
+		json_object_set_new(body, "ForceNewCluster", json_true());
 	return post(engine, "/swarm/init", body, 60000, err);
 }
 

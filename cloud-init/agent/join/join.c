@@ -264,6 +264,7 @@ int join_run(const struct agent *agent, bool initialise, unsigned timeout, struc
 		.report = {.kind = agent->kind, .role = agent->role},
 		.initialise = initialise,
 	};
+	CLEANUP_FREE char *wish_file = agent_path(agent, JOIN_INITIALISE);
 	CLEANUP_JSON json_t *wish = json_object();
 	CLEANUP_FD int lock = -1;
 
@@ -277,6 +278,7 @@ int join_run(const struct agent *agent, bool initialise, unsigned timeout, struc
 	record_clean(agent);
 	if (record_load(agent, &join.record, err) < 0 || join_loop(&join, timeout, err) < 0)
 		return -1;
+	unlink(wish_file); /* it came true, or was not needed: not for what comes later */
 	return agent_mark(agent, "joined", err);
 }
 

@@ -155,7 +155,8 @@ static bool remove_one(struct serve *serve, const char *id)
 		return true;
 	if (strcmp(member->state, "down") != 0)
 		return false;
-	if (member->manager) {
+	/* What raft does not know (any more) cannot be demoted, and need not. */
+	if (member->manager && member->member) {
 		spec = json_deep_copy(member->spec);
 		json_object_set_new(spec, "Role", json_string("worker"));
 		if (engine_member_update(&serve->engine, member, spec, &err) < 0)

@@ -363,6 +363,29 @@ static double patience(const struct join *join)
 	return wait < PENDING_MOST ? wait : PENDING_MOST;
 }
 
+/* The swarm's other managers are gone for good, as somebody says: it goes on with this one. They cannot come back
+ * as what they were. */
+static int go_on_alone(struct join *join, enum join_next *ret_next, struct err *err)
+{
+	struct engine_start start = {
+		.advertise = join->address,
+		.availability = availability(join),
+		.force_new = true,
+	};
+
+	if (wait_for_address(join, ret_next))
+		return 0;
+	report_log(&join->report, LOG_WARNING, record_step_name(join->record.step), NULL,
+		   "gives up the other managers of swarm %s, as it was told to",
+		   join->record.cluster_id);
+	join_wait(join, false, "goes on with swarm %s without its other managers",
+		  join->record.cluster_id);
+	if (join->swarm->init(join, &start, err) < 0)
+		return err_wrap(err, "cannot go on without the other managers");
+	*ret_next = JOIN_AGAIN;
+	return 0;
+}
+
 int member_unfinished(struct join *join, const struct engine_swarm *swarm, enum join_next *ret_next,
 		      struct err *err)
 {
@@ -373,10 +396,14 @@ int member_unfinished(struct join *join, const struct engine_swarm *swarm, enum 
 	if (join->pending_since == 0)
 		join->pending_since = now;
 	if (*record->cluster_id || record->step == RECORD_NEW || record->step == RECORD_JOINED) {
+		if (join->rendezvous.initialise && *record->cluster_id && swarm_is_manager(join))
+			return go_on_alone(join, ret_next, err);
 		*ret_next = JOIN_IDLE;
-		join_wait(join, true,
-			  "the engine's swarm is %s%s%s; it needs the other managers, or somebody",
-			  state, colon, swarm->error);
+		join_wait(join, true, "the engine's swarm is %s%s%s; it needs the other managers%s",
+			  state, colon, swarm->error,
+			  swarm_is_manager(join)
+				  ? ", or, if they are lost for good: join --initialise"
+				  : "");
 		return 0;
 	}
 	*ret_next = JOIN_POLL;
