@@ -23,6 +23,11 @@ const char *record_step_name(enum record_step step)
 	return steps[step];
 }
 
+bool record_claims(const struct record *record)
+{
+	return record->step == RECORD_CLAIM || record->step == RECORD_INIT;
+}
+
 void record_clean(const struct agent *agent)
 {
 	CLEANUP_FREE char *file = agent_path(agent, RECORD_FILE), *folder = path_parent(file);

@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RECORD_FILE AGENT_STATE "/join.json"
@@ -38,6 +39,9 @@ struct record {
 
 /* The name of a step, as it is written to the file and the journal. */
 const char *record_step_name(enum record_step step);
+
+/* This machine has a claim, or initialises under it: others wait for it. */
+bool record_claims(const struct record *record);
 
 /* Reads the record; an absent file is a new record. A file that is damaged is an error: nothing must be
  * done on a guess. */

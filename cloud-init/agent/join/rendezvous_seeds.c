@@ -304,12 +304,12 @@ static void judge_empty(const struct seeds *seeds, bool may_claim, struct rendez
 	bool distrust, some = list_silent(seeds, silent, sizeof(silent), &distrust);
 
 	ret->epoch = seeds->epoch;
-	if (may_claim && !distrust && (!seeds->heard.epoch || seeds->initialise)) {
-		ret->state = RENDEZVOUS_EMPTY;
-		return;
-	}
 	if (seeds->heard.epoch && !seeds->initialise) {
 		wait_for_heard(seeds, ret);
+		return;
+	}
+	if (may_claim && !distrust) {
+		ret->state = RENDEZVOUS_EMPTY;
 		return;
 	}
 	ret->state = RENDEZVOUS_WAIT;
@@ -402,7 +402,6 @@ static bool may_claim(const struct rendezvous *r, const struct seeds *seeds)
 static void look(struct rendezvous *r, struct seeds *seeds, struct rendezvous_view *ret)
 {
 	struct seeds_answer own = {.epoch = r->epoch, .lonely = r->lonely};
-	char chosen[sizeof(own.cluster_id)];
 
 	seeds->initialise = r->initialise;
 	ask_all(r, seeds);
@@ -416,8 +415,7 @@ static void look(struct rendezvous *r, struct seeds *seeds, struct rendezvous_vi
 	}
 	judge(seeds, may_claim(r, seeds), own.state ? &own : NULL, ret);
 	if (own.state != SEEDS_MEMBER && ret->addresses.count) {
-		snprintf(chosen, sizeof(chosen), "%s", ret->cluster_id);
-		ask_token(r, seeds, chosen);
+		ask_token(r, seeds, ret->cluster_id);
 		rendezvous_view_free(ret);
 		*ret = (struct rendezvous_view){0};
 		judge(seeds, may_claim(r, seeds), own.state ? &own : NULL, ret);

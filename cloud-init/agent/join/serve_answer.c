@@ -64,8 +64,6 @@ static void describe_swarm(const struct serve_facts *facts, struct seeds_answer 
 void serve_describe(const struct record *record, const struct serve_facts *facts,
 		    struct seeds_answer *ret)
 {
-	bool claims = record->step == RECORD_CLAIM || record->step == RECORD_INIT;
-
 	ret->state = SEEDS_NEW;
 	ret->epoch = record->epoch;
 	if (record->step == RECORD_LEAVE) {
@@ -73,7 +71,7 @@ void serve_describe(const struct record *record, const struct serve_facts *facts
 		memcpy(ret->cluster_id, record->joining, sizeof(ret->cluster_id));
 		return;
 	}
-	if (claims) {
+	if (record_claims(record)) {
 		/* Also when the engine is in a swarm already: it may have to be made again. */
 		ret->state = SEEDS_CLAIMING;
 		return;

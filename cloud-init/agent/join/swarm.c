@@ -27,6 +27,19 @@ bool swarm_is_manager(const struct join *join)
 	return strcmp(swarm_role(join), "manager") == 0;
 }
 
+int swarm_initialise(struct join *join, const struct engine_start *start, enum join_next *ret_next,
+		     struct err *err)
+{
+	join->made = true;
+	if (join->swarm->init(join, start, err) < 0) {
+		/* What it refuses it may still finish: one that is slow. */
+		join->made = err->code != ERR_NETWORK;
+		return err_wrap(err, "cannot initialise the swarm");
+	}
+	*ret_next = JOIN_AGAIN;
+	return 0;
+}
+
 static int initialise(struct join *join, enum join_next *ret_next, struct err *err)
 {
 	struct engine_start start = {.advertise = join->address};
@@ -44,14 +57,7 @@ static int initialise(struct join *join, enum join_next *ret_next, struct err *e
 	if (join_intend(join, RECORD_INIT, err) < 0)
 		return -1;
 	join_wait(join, false, "initialises a swarm as %s (%s)", join->address, interface);
-	join->made = true;
-	if (join->swarm->init(join, &start, err) < 0) {
-		/* What it refuses it may still finish: one that is slow. */
-		join->made = err->code != ERR_NETWORK;
-		return err_wrap(err, "cannot initialise the swarm");
-	}
-	*ret_next = JOIN_AGAIN;
-	return 0;
+	return swarm_initialise(join, &start, ret_next, err);
 }
 
 static int step_inactive(struct join *join, enum join_next *ret_next, struct err *err)

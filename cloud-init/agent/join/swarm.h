@@ -52,6 +52,10 @@ const char *swarm_role(const struct join *join);
 bool swarm_is_foreign(struct join *join, const struct engine_swarm *swarm,
 		      enum join_next *ret_next);
 
+/* Asks the engine to initialise, after the record has said so; join->made tells what is known of it. */
+int swarm_initialise(struct join *join, const struct engine_start *start, enum join_next *ret_next,
+		     struct err *err);
+
 /* Leaves a swarm whose initialisation was interrupted, when nobody was told of it: the engine was killed, or we were,
  * before it said that it had initialised. What it comes back with may look sound and have lost the key of its CA, so
  * that nobody can ever join ("no valid signer found"). Nobody depends on it: others hear of it when it is published

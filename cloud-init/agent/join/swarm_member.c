@@ -79,14 +79,7 @@ static int initialise(struct join *join, uint64_t epoch, enum join_next *ret_nex
 	if (join_intend(join, RECORD_INIT, err) < 0)
 		return -1;
 	join_wait(join, false, "initialises the swarm as %s", join->address);
-	join->made = true;
-	if (join->swarm->init(join, &start, err) < 0) {
-		/* What it refuses it may still finish: one that is slow. */
-		join->made = err->code != ERR_NETWORK;
-		return err_wrap(err, "cannot initialise the swarm");
-	}
-	*ret_next = JOIN_AGAIN;
-	return 0;
+	return swarm_initialise(join, &start, ret_next, err);
 }
 
 /* There is no swarm and nobody makes one. */
@@ -116,7 +109,7 @@ static int claim(struct join *join, const struct rendezvous_view *view, enum joi
 			record->joining);
 		return 0;
 	}
-	if (record->step != RECORD_CLAIM && record->step != RECORD_INIT) {
+	if (!record_claims(record)) {
 		record->joining[0] = '\0';
 		record->epoch = view->epoch + 1;
 		if (join_intend(join, RECORD_CLAIM, err) < 0)
@@ -136,7 +129,7 @@ static int withdraw(struct join *join, struct err *err)
 {
 	struct record *record = &join->record;
 
-	if (record->step != RECORD_CLAIM && record->step != RECORD_INIT)
+	if (!record_claims(record))
 		return 0;
 	record->epoch = join->rendezvous.epoch = 0;
 	return join_intend(join, RECORD_NEW, err);
@@ -277,12 +270,11 @@ static bool wait_for_address(struct join *join, enum join_next *ret_next)
 static void introduce(struct join *join)
 {
 	struct rendezvous *r = &join->rendezvous;
-	enum record_step step = join->record.step;
 
 	r->cluster_id = "";
 	r->node_id = "";
 	r->lonely = false;
-	r->epoch = step == RECORD_CLAIM || step == RECORD_INIT ? join->record.epoch : 0;
+	r->epoch = record_claims(&join->record) ? join->record.epoch : 0;
 }
 
 /* A manager that has heard of a swarm never makes one of its own, also after a reboot, and tells others of it. */
@@ -290,7 +282,7 @@ static int remember(struct join *join, const struct rendezvous_view *view, struc
 {
 	struct record *record = &join->record;
 
-	bool claims = record->step == RECORD_CLAIM || record->step == RECORD_INIT;
+	bool claims = record_claims(record);
 
 	if (!*view->cluster_id || join->rendezvous.kind->publish || !swarm_is_manager(join) ||
 	    (strcmp(record->joining, view->cluster_id) == 0 &&
