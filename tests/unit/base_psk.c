@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -228,6 +229,20 @@ TEST(lines_are_bounded)
 		psk_conn_free(client);
 		psk_conn_free(server);
 	}
+	psk_free(psk);
+}
+
+TEST(nothing_waits_for_a_delayed_ack)
+{
+	struct psk *psk = key(SECRET, "prod");
+	int on = 0, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t len = sizeof(on);
+	struct psk_conn *conn;
+
+	CHECK(fd >= 0);
+	conn = psk_conn_new(psk, fd, "hello");
+	CHECK(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len) == 0 && on);
+	psk_conn_free(conn);
 	psk_free(psk);
 }
 
