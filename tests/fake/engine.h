@@ -42,6 +42,9 @@ struct fake_engine {
 
 static struct fake_engine *fake_engine;
 
+/* Further calls, of a test that needs them: false when it is none of them. Set before fake_engine_start. */
+static bool (*fake_engine_more)(const struct fake_request *request, const char *path);
+
 static void fake_engine_kill(const struct fake_request *request)
 {
 	struct ucred peer;
@@ -162,9 +165,11 @@ static void fake_engine_act(const struct fake_request *request)
 				   ? strchr(request->path + 1, '/')
 				   : request->path;
 
-	if (e->body)
+	if (e->body) {
 		fake_reply(request, "200 OK\r\n", e->body);
-	else if (strcmp(path, "/version") == 0) {
+	} else if (fake_engine_more && fake_engine_more(request, path)) {
+		return;
+	} else if (strcmp(path, "/version") == 0) {
 		char body[256];
 
 		snprintf(body, sizeof(body),

@@ -277,9 +277,12 @@ static void republish(struct serve *serve)
 void serve_chores(struct serve *serve, double now)
 {
 	const json_t *wanted = wanted_labels(serve);
+	struct err err = {0};
 
-	if (record_load(serve->agent, &serve->record, NULL) < 0)
+	if (record_load(serve->agent, &serve->record, &err) < 0) {
+		serve_say(serve, LOG_WARNING, &err, "cannot do what a manager does for its swarm");
 		return;
+	}
 	serve_refresh(serve, 1.0);
 	if (!serve->facts.leader)
 		return; /* one does it for all */
