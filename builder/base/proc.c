@@ -135,7 +135,8 @@ static void become(const struct proc *p, char **env, pid_t parent, int out, int 
 	signal(SIGTERM, SIG_DFL);
 	if (signal(SIGHUP, SIG_DFL) == SIG_IGN)
 		signal(SIGHUP, SIG_IGN); /* nohup */
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent ||
+	    (p->own_group && setpgid(0, 0) < 0))
 		_exit(127);
 	if (in < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errors, 2) < 0)
 		_exit(127);

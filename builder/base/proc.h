@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -25,11 +26,15 @@ struct proc {
 	 * output is NULL), without the newline; may be NULL. */
 	void (*line)(const char *text, void *context);
 	void *context;
+	/* For programs that signal their process group: a group of its own, which the terminal's Ctrl-C does not
+	 * reach either. */
+	bool own_group;
 };
 
 /* Runs the program and waits. An exit code other than 0 is ERR_OTHER with the last lines of its
- * standard error in the message; a program that is not installed is ERR_TOOL. On SIGINT/SIGTERM to
- * us the child (in our process group) gets it too. The child dies with us (PR_SET_PDEATHSIG). */
+ * standard error in the message; a program that is not installed is ERR_TOOL. A signal
+ * from the terminal reaches the child, too, if it has no group of its own. The child dies with us
+ * (PR_SET_PDEATHSIG). */
 int proc_run(const struct proc *p, struct err *err);
 
 /* Finds a program in PATH; returns its path (caller frees) or NULL. */

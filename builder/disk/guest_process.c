@@ -25,7 +25,6 @@
 #include <unistd.h>
 
 #define MESSAGES_MAX ((size_t)4 << 20)
-#define PADDING_MAX ((size_t)1 << 20) /* tar writes whole records, 10 KiB each */
 #define IMAGE_IN_CHILD "/tmp/disk"
 
 /* ---- the child ------------------------------------------------------------------------------- */
@@ -358,28 +357,6 @@ static bool has_ended(int fd)
 	return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP);
 }
 
-/* Reads what pads the archive behind its end: the writer must not find the pipe closed. */
-static int drain(int fd, struct err *err)
-{
-	char buffer[16384];
-	size_t left = PADDING_MAX;
-
-	for (;;) {
-		ssize_t n = read(fd, buffer, sizeof(buffer));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(err, errno, "cannot read the files of the guest");
-		if (n == 0)
-			return 0;
-		if ((size_t)n > left)
-			return err_set(err, ERR_VERIFY,
-				       "cannot read the files of the guest: data behind their end");
-		left -= (size_t)n;
-	}
-}
-
 static int talk(const struct guest_request *request, struct pipes *p, pid_t child,
 		json_t **ret_report, struct err *err)
 {
@@ -396,8 +373,7 @@ static int talk(const struct guest_request *request, struct pipes *p, pid_t chil
 		(void)kill(child, SIGKILL);
 		return err_sys(err, r, "cannot start a thread");
 	}
-	if (request->consume && (request->consume(p->tar[0], request->context, &failure) < 0 ||
-				 drain(p->tar[0], &failure) < 0)) {
+	if (request->consume && request->consume(p->tar[0], request->context, &failure) < 0) {
 		ours = !has_ended(p->tar[0]);
 		if (ours)
 			(void)kill(child, SIGKILL);

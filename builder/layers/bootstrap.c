@@ -71,7 +71,10 @@ static int install(struct job *job, struct err *err)
 {
 	CLEANUP(strv_free) struct strv argv = {0};
 	int pair[2], r;
-	struct proc proc = {.line = bootstrap_take_line, .context = &job->messages};
+	/* mmdebstrap sends SIGHUP to its process group when its output cannot be written: without a group of its
+	 * own that would be the whole pipeline that runs us. */
+	struct proc proc = {
+		.line = bootstrap_take_line, .context = &job->messages, .own_group = true};
 	pthread_t thread;
 
 	if (bootstrap_command(&job->input, &job->box, &argv, err) < 0)

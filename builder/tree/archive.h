@@ -10,7 +10,8 @@
 #include "base/str.h"
 #include "tree/tree.h"
 
-/* Reads a tar stream (plain or gzip, bzip2, xz, zstd, lz4) from in_fd and writes it again as an
+/* Reads a tar stream (plain or gzip, bzip2, xz, zstd, lz4) from in_fd to its last byte (more than 1 MiB behind
+ * the end of the archive is ERR_VERIFY; who writes the padding finds a reader) and writes it again as an
  * uncompressed pax tar to tar_fd (at its current position 0), entries in the order of arrival, and
  * fills tree, whose data refer to tar_fd. Paths that are not clean or leave the tree, and links out of
  * it, are ERR_VERIFY. *ret_digest is the SHA-256 of the tar that was written. progress (may be NULL) is

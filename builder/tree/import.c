@@ -8,8 +8,11 @@
 #include "tree/importparts.h"
 #include "tree/node.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
+#define PADDING_MAX ((size_t)1 << 20) /* behind the end of the archive; tar pads to 10 KiB */
 #define READ_BLOCK ((size_t)1 << 20)
 #define TAR_MAX ((uint64_t)1 << 40) /* a bomb fills no more than this */
 
@@ -113,6 +116,29 @@ static int add_all(struct import *im, void (*progress)(uint64_t bytes, void *con
 	return r;
 }
 
+/* Reads what pads the archive behind its end: who writes it must not find the pipe closed. */
+static int drain(const struct import *im, int fd, struct err *err)
+{
+	char buffer[16384];
+	size_t left = PADDING_MAX;
+
+	for (;;) {
+		ssize_t n = read(fd, buffer, sizeof(buffer));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "cannot read %s", im->origin);
+		if (n == 0)
+			return 0;
+		if ((size_t)n > left)
+			return err_set(err, ERR_VERIFY,
+				       "cannot read %s: data behind the end of the archive",
+				       im->origin);
+		left -= (size_t)n;
+	}
+}
+
 int tree_import_tar(int in_fd, int tar_fd, struct tree *tree, const char *origin,
 		    struct digest *ret_digest, void (*progress)(uint64_t bytes, void *context),
 		    void *context, struct err *err)
@@ -135,7 +161,7 @@ int tree_import_tar(int in_fd, int tar_fd, struct tree *tree, const char *origin
 	archive_read_support_format_tar(im->in);
 	if (archive_read_open_fd(im->in, in_fd, READ_BLOCK) != ARCHIVE_OK)
 		import_archive_failed(im, err);
-	else if (add_all(im, progress, context, err) == 0)
+	else if (add_all(im, progress, context, err) == 0 && drain(im, in_fd, err) == 0)
 		r = pax_finish(im->out, ret_digest, err);
 	if (r == 0 && progress)
 		progress(pax_offset(im->out), context);

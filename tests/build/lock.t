@@ -297,6 +297,18 @@ run_status 2 "--check and --update at once" small lock --check --update small.ya
 run_status 1 "a lock that cannot be written" small lock -o nowhere/x.lock small.yaml
 like "$err" "cannot .*'nowhere/x.lock" "names the file"
 
+# ---- a root that is refused ----------------------------------------------------------------------------------
+# mmdebstrap, whose reader has gone, sends SIGHUP to its process group: that is not the one of who called us.
+cp "$hooks/customize" work/customize
+echo 'touch -d @-5 aaa' >>"$hooks/customize"
+# shellcheck disable=SC2016
+run setsid --wait bash -c '"$@"; echo "status $?"' - "$tmp/prefix/bin/ingot" --cache "$tmp/small" build -o none small.yaml
+is "$status" 0 "a file that no image may have: the caller lives on"
+like "$out" '^status 5$' "with the exit status of bad content"
+like "$err" "cannot make the package layer: cannot read packages: entry 'aaa': bad time" "and the reason"
+is "$(find small/sandbox small/tmp -mindepth 1)" "" "nothing is left"
+cp work/customize "$hooks/customize"
+
 # ---- a real image by a lock ------------------------------------------------------------------------------------
 make_profile role
 run_ok "lock a real role" ingot lock --offline role.yaml

@@ -425,3 +425,65 @@ TEST(a_full_disk_is_said)
 	close(full);
 	tree_free(tree);
 }
+
+/* ---- pipes ---- */
+
+/* Writes an archive and its padding later, in pieces, as mmdebstrap does. Ends with 0 when all was read. */
+static pid_t write_slowly(int fd[2], size_t padding)
+{
+	struct str tar = {0};
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid > 0)
+		return pid;
+	close(fd[0]);
+	signal(SIGPIPE, SIG_DFL);
+	add_spec(&tar,
+		 &(struct spec){.name = "file", .type = '0', .content = "hello", .mode = 0644});
+	end_tar(&tar);
+	CHECK_OK(fd_write(fd[1], tar.data, tar.len, "pipe", &err), &err);
+	for (size_t i = 0; i < padding; i++) {
+		static const char zeros[1024];
+
+		if (i < 10)
+			usleep(30000);
+		if (fd_write(fd[1], zeros, sizeof(zeros), "pipe", &err) < 0)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+TEST(who_writes_the_padding_finds_a_reader)
+{
+	static const struct {
+		size_t padding; /* KiB */
+		bool right;
+	} rows[] = {{0, true}, {10, true}, {1024, true}, {1026, false}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CLEANUP(tree_cleanup) struct tree *tree = tree_new();
+		int out = open("out", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), fd[2], status;
+		struct digest ignored;
+		pid_t pid;
+
+		CHECK(out >= 0 && pipe(fd) == 0);
+		pid = write_slowly(fd, rows[i].padding);
+		close(fd[1]);
+		if (rows[i].right)
+			CHECK_OK(tree_import_tar(fd[0], out, tree, "stream", &ignored, NULL, NULL,
+						 &err),
+				 &err);
+		else
+			CHECK_ERR(tree_import_tar(fd[0], out, tree, "stream", &ignored, NULL, NULL,
+						  &err),
+				  &err, ERR_VERIFY, "data behind the end of the archive");
+		close(fd[0]);
+		CHECK(waitpid(pid, &status, 0) == pid);
+		if (rows[i].right) {
+			CHECK_INT(status, 0);
+			check_content(tree, "file", "hello");
+		}
+		close(out);
+	}
+}
