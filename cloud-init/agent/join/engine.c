@@ -39,13 +39,6 @@ void engine_close(struct engine *engine)
 	engine->socket = NULL;
 }
 
-static void wipe_answer(struct http_answer *answer)
-{
-	if (answer->body.data)
-		mem_wipe(answer->body.data, answer->body.room);
-	http_answer_free(answer);
-}
-
 int engine_refuse(const struct http_answer *answer, const char *path, struct err *err)
 {
 	CLEANUP_JSON json_t *value = NULL;
@@ -80,7 +73,7 @@ int engine_call(struct engine *engine, const char *method, const char *path, con
 		.connect_timeout_ms = 2000,
 		.answer_max = max,
 	};
-	CLEANUP(wipe_answer) struct http_answer answer = {0};
+	CLEANUP(http_answer_free) struct http_answer answer = {0};
 
 	if (http_do(&request, &answer, err) < 0)
 		return err_wrap(err, "the engine does not answer at '%s'", engine->socket);
@@ -283,6 +276,29 @@ int engine_image_remove(struct engine *engine, const char *name, bool *ret_kept,
 	return 0;
 }
 
+/* The engine answers 200 before it reads the archive; what goes wrong then comes as a value {"error": ...} in its
+ * stream of JSON values (Engine API, ImageLoad). */
+static int load_outcome(const struct str *body, struct err *err)
+{
+	char text[400];
+
+	for (size_t at = 0; at < body->len;) {
+		json_error_t parsed;
+		CLEANUP_JSON json_t *value = json_loadb(body->data + at, body->len - at,
+							JSON_DISABLE_EOF_CHECK, &parsed);
+		const char *message = json_member_string(value, "error");
+
+		if (message) {
+			agent_copy_text(text, sizeof(text), message);
+			return err_set(err, ERR_OTHER, "the engine takes no images: %s", text);
+		}
+		if (!value || parsed.position <= 0)
+			return 0; /* words of another kind: the caller asks for what it wanted loaded */
+		at += (size_t)parsed.position;
+	}
+	return 0;
+}
+
 int engine_image_load(struct engine *engine,
 		      ssize_t (*read)(void *context, void *bytes, size_t len, struct err *err),
 		      void *context, struct err *err)
@@ -303,5 +319,6 @@ int engine_image_load(struct engine *engine,
 
 	if (http_do(&request, &answer, err) < 0)
 		return err_wrap(err, "the engine takes no images");
-	return answer.status == 200 ? 0 : engine_refuse(&answer, "/images/load", err);
+	return answer.status == 200 ? load_outcome(&answer.body, err)
+				    : engine_refuse(&answer, "/images/load", err);
 }

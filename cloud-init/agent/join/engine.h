@@ -146,8 +146,8 @@ int engine_image(struct engine *engine, const char *name, char ret_id[65], struc
  * uses it: then it stays. A name that is not there is no error. Waits at most 60 s. */
 int engine_image_remove(struct engine *engine, const char *name, bool *ret_kept, struct err *err);
 
-/* Hands the engine an archive of images (POST /images/load), which read gives as http_request.body_read does. Blocks
- * as long as the engine takes. */
+/* Hands the engine an archive of images (POST /images/load), which read gives as http_request.body_read does. What
+ * the engine says of a failure is the error, also when it says so after its 200. Blocks as long as it takes. */
 int engine_image_load(struct engine *engine,
 		      ssize_t (*read)(void *context, void *bytes, size_t len, struct err *err),
 		      void *context, struct err *err);
