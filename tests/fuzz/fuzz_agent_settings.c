@@ -3,6 +3,7 @@
  * Any YAML as our own settings: either it has problems, or it becomes JSON in which every key is in the table,
  * every value of the right kind and no string with a line break but certificates.
  */
+#include "demand.h"
 #include "agent/userdata/settings.h"
 
 #include "base/mem.h"
@@ -13,14 +14,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static const struct settings_row *row_of(const char *key)
 {

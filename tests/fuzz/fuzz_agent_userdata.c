@@ -2,6 +2,7 @@
 /*
  * Any bytes as user-data: what is read keeps its bounds, scripts have safe names, and what is not read is told.
  */
+#include "demand.h"
 #include "agent/userdata/settings.h"
 #include "agent/userdata/userdata.h"
 
@@ -16,14 +17,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t *whole;
 static size_t whole_size;
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 /* Includes give the same data again: that must come to an end, too. */
 static int again(const char *url, struct str *text, struct err *err)

@@ -3,6 +3,7 @@
  * Any text as WWW-Authenticate, and as a file with credentials: no value has what could break out of a header line or
  * an address, and a message has nothing of the file.
  */
+#include "demand.h"
 #include "base/mem.h"
 #include "oci/challenge.h"
 #include "oci/credentials.h"
@@ -12,14 +13,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static void check_value(const char *text)
 {

@@ -3,6 +3,7 @@
  * Any bytes as an initrd: refused, or a tree with clean paths whose archive is written, read and written
  * again without a change.
  */
+#include "demand.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -14,14 +15,6 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static int check_node(const struct tree_node *node, const char *path, void *context,
 		      struct err *err)

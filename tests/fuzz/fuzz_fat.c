@@ -3,20 +3,13 @@
  * Any bytes as a FAT32 file system: folders are walked and files read, or an error is told; names
  * are printable.
  */
+#include "demand.h"
 #include "memimage.h"
 
 #include "base/mem.h"
 #include "disk/fatread.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static void read_file(struct fatread *fat, const char *path)
 {

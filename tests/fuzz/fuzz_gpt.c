@@ -4,6 +4,7 @@
  * overlap and can be written again. An odd last byte puts right checksums in first, so that the
  * checks behind them are reached.
  */
+#include "demand.h"
 #include "memimage.h"
 
 #include "base/mem.h"
@@ -13,14 +14,6 @@
 #include <zlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static void seal(uint8_t *disk, size_t size, size_t header)
 {

@@ -3,6 +3,7 @@
  * Any bytes as a foreign image: its format is told or it is refused; what is told to be a qcow2 has no
  * backing file.
  */
+#include "demand.h"
 #include "memimage.h"
 
 #include "disk/guest_parts.h"
@@ -11,14 +12,6 @@
 #include <sys/mman.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

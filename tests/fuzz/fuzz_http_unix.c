@@ -3,6 +3,7 @@
  * Fuzz target: what a server on a unix socket answers. The first byte tells in what steps it comes: the answer must
  * not depend on them.
  */
+#include "demand.h"
 #include "base/mem.h"
 #include "net/http_reader.h"
 
@@ -13,14 +14,6 @@
 #define MAX ((size_t)4096)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 /* Feeds copies of the steps' very size, so that reading behind one is seen. */
 static int feed(struct http_reader *reader, const uint8_t *data, size_t size, size_t step)

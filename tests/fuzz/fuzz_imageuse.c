@@ -3,6 +3,7 @@
  * Any bytes as a unit, a Compose file, a manifest of pods: each use that is found has an image or a
  * reason, and what is told as an image has no variables left.
  */
+#include "demand.h"
 #include "base/mem.h"
 #include "layers/imageuse.h"
 
@@ -11,14 +12,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static void put(struct tree *tree, const char *path, const uint8_t *data, size_t size)
 {

@@ -3,6 +3,7 @@
  * Any bytes as the index of a layer: refused, or a tree that stays inside the tar and is written and
  * read again without a change.
  */
+#include "demand.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "tree/archive.h"
@@ -13,14 +14,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define TAR_SIZE 100000
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static int check_node(const struct tree_node *node, const char *path, void *context,
 		      struct err *err)

@@ -3,6 +3,7 @@
  * Any bytes as a layer of a container image: refused, or a tree without what only overlayfs may say, and tar-split
  * data that assemble the very bytes again from the tree.
  */
+#include "demand.h"
 #include "base/base64.h"
 #include "base/fd.h"
 #include "base/json.h"
@@ -23,14 +24,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define TAR_MAX ((uint64_t)8 << 20)
 #define ENTRIES_MAX 2000
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 struct source {
 	const uint8_t *data;

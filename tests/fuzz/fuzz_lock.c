@@ -3,6 +3,7 @@
  * Any bytes as a lock: refused with the place, or a lock that is written and read again without a change and
  * whose packages apt's files can be made of.
  */
+#include "demand.h"
 #include "attest/lock.h"
 #include "base/mem.h"
 #include "layers/pins.h"
@@ -11,14 +12,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static bool is_clean(const char *text)
 {

@@ -3,6 +3,7 @@
  * Any bytes as an index, manifest or configuration of a container image: refused as such, or values within their
  * limits.
  */
+#include "demand.h"
 #include "base/mem.h"
 #include "oci/manifest.h"
 
@@ -10,14 +11,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static void check_error(const struct err *err)
 {

@@ -3,6 +3,7 @@
  * Any text as the manifest of an overlay, and behind a NUL any text as the image's passwd and group: it
  * either fails with file:line:column, or leaves a tree with clean paths and modes in range.
  */
+#include "demand.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "tree/overlay.h"
@@ -11,14 +12,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static int check_node(const struct tree_node *node, const char *path, void *context,
 		      struct err *err)

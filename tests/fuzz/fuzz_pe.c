@@ -3,6 +3,7 @@
  * Any bytes as a PE image: read as a unified kernel image, as a kernel, and used as a stub. What is
  * built on an accepted stub is read again.
  */
+#include "demand.h"
 #include "memimage.h"
 
 #include "base/mem.h"
@@ -10,14 +11,6 @@
 #include "disk/uki.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static void read_texts(const uint8_t *data, size_t size)
 {

@@ -3,6 +3,7 @@
  * Any bytes as a profile: the loader either refuses them and says why, or gives a profile that can be
  * explained and whose JSON reads back.
  */
+#include "demand.h"
 #include "profile/load.h"
 
 #include <stdio.h>
@@ -10,14 +11,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static void check_explain(const struct profile *profile)
 {

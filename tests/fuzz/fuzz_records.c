@@ -2,6 +2,7 @@
 /*
  * Any bytes as apt's index: refused, or rows whose digests and paths are what they say.
  */
+#include "demand.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "layers/records.h"
@@ -10,14 +11,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,6 +3,7 @@
  * Any text as a reference: refused with a clean message, or one whose full name is read again as the same, and has
  * only what may stand in an address.
  */
+#include "demand.h"
 #include "base/mem.h"
 #include "oci/reference.h"
 
@@ -11,14 +12,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static bool is_printable(const char *text, const char *besides)
 {

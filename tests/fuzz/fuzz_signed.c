@@ -3,6 +3,7 @@
  * Any bytes as SHA256SUMS, as a DSSE envelope and as a public key: what verification reads before it knows
  * who wrote it. They are refused with an error, or have one meaning.
  */
+#include "demand.h"
 #include "attest/dsse.h"
 #include "attest/sums.h"
 #include "base/mem.h"
@@ -16,14 +17,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char public_key[] = "-----BEGIN PUBLIC KEY-----\n"
 				 "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"
 				 "-----END PUBLIC KEY-----\n";
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static void demand_error(const struct err *err)
 {

@@ -3,6 +3,7 @@
  * Any bytes as a tar stream: refused, or a tree with clean paths only, whose index reads back and whose
  * tar is imported again without a change.
  */
+#include "demand.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "tree/archive.h"
@@ -15,14 +16,6 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static int check_node(const struct tree_node *node, const char *path, void *context,
 		      struct err *err)

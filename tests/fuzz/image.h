@@ -5,19 +5,12 @@
 #ifndef TESTS_FUZZ_IMAGE_H
 #define TESTS_FUZZ_IMAGE_H
 
+#include "demand.h"
 #include "memimage.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-
-static inline void demand(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 /* There is nothing behind the end. */
 static inline void demand_end(struct image *image)
