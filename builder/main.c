@@ -16,10 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifndef INGOT_VERSION
-#define INGOT_VERSION "0"
-#endif
-
 static void on_signal(int number)
 {
 	/* Only async-signal-safe calls: unfinished files go, children get the signal from the terminal

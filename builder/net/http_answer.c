@@ -134,7 +134,7 @@ static size_t to_sink(struct http_job *job, long status, const char *bytes, size
 size_t http_job_body(char *bytes, size_t size, size_t count, void *context)
 {
 	struct http_job *job = context;
-	size_t max = job->request->answer_max ? job->request->answer_max : HTTP_ANSWER_MAX;
+	size_t max = http_answer_max(job->request);
 	struct str *body = &job->answer->body;
 	size_t len = size * count, room;
 	long status = 0;

@@ -65,7 +65,7 @@ static void add_bytes(struct str *s, const char *bytes, size_t len)
 /* How much more body may come. */
 static size_t body_room(const struct http_reader *r)
 {
-	size_t max = r->request->answer_max ? r->request->answer_max : HTTP_ANSWER_MAX;
+	size_t max = http_answer_max(r->request);
 
 	return max - r->answer->body.len;
 }

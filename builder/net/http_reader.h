@@ -12,7 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP_ANSWER_MAX ((size_t)16 << 20)
+/* How long the answer's body may be, in bytes. */
+static inline size_t http_answer_max(const struct http_request *request)
+{
+	return request->answer_max ? request->answer_max : (size_t)16 << 20;
+}
 
 enum http_reader_state {
 	HTTP_READER_STATUS, /* in the status line */

@@ -12,10 +12,6 @@
 #include <string.h>
 #include <strings.h>
 
-#ifndef INGOT_VERSION
-#define INGOT_VERSION "0"
-#endif
-
 #define TIMEOUT_MS 30000L
 #define CONNECT_TIMEOUT_MS 10000L
 #define REDIRECTS_MAX 5L
@@ -272,7 +268,7 @@ int http_job_error(const struct http_job *job, struct err *err)
 	case HTTP_FAULT_SIZE:
 		return err_set(err, ERR_NETWORK,
 			       "cannot fetch '%s': the answer is larger than %zu bytes", url,
-			       r->answer_max ? r->answer_max : HTTP_ANSWER_MAX);
+			       http_answer_max(r));
 	case HTTP_FAULT_REDIRECT:
 		if (job->code == CURLE_UNSUPPORTED_PROTOCOL)
 			cause = "it redirects from https to another protocol, or to one that is "

@@ -19,10 +19,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#ifndef INGOT_VERSION
-#define INGOT_VERSION "0"
-#endif
-
 #define TIMEOUT_MS 30000L
 #define CONNECT_TIMEOUT_MS 10000L
 #define RECEIVE_SIZE ((size_t)16 << 10)
@@ -260,7 +256,7 @@ static int receive(struct exchange *x, struct err *err)
 	if (r >= 0)
 		return r;
 	snprintf(text, sizeof(text), "the answer is larger than %zu bytes",
-		 x->request->answer_max ? x->request->answer_max : HTTP_ANSWER_MAX);
+		 http_answer_max(x->request));
 	return fail(x, x->reader.fault, x->reader.cause ? x->reader.cause : text, err);
 }
 
