@@ -20,7 +20,7 @@ stop() {
     wait "$1" 2>/dev/null || true
 }
 
-# start_etcd DIR PORT SCHEME [ARGUMENT...]: sets etcd_pid.
+# start_etcd DIR PORT SCHEME [ARGUMENT...]: alone; sets etcd_pid.
 start_etcd() {
     local dir=$1 url=$3://127.0.0.1:$2 peer
     shift 3
@@ -185,6 +185,100 @@ like "$(r many m1 look)" '^READY two ' "etcd: a dead endpoint and a silent one d
 [ $((SECONDS - start)) -le 10 ] && ok "etcd: for long" || not_ok "etcd: for long" "$((SECONDS - start)) s"
 fault etcd 503 /kv/range
 like "$(r many m1 look)" '^READY two ' "etcd: nor does one without a leader"
+
+# ---- etcd of three members ---------------------------------------------------------------------
+members=() member_port=() peer_port=()
+for i in 0 1 2; do
+    member_port[i]=$(free_port) peer_port[i]=$(free_port)
+done
+start_member() {
+    local url=http://127.0.0.1:${member_port[$1]} peer=http://127.0.0.1:${peer_port[$1]}
+    ETCD_UNSUPPORTED_ARCH=arm64 etcd --name "n$1" --data-dir "$tmp/member$1" --listen-client-urls "$url" \
+        --advertise-client-urls "$url" --listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" \
+        --initial-cluster "n0=http://127.0.0.1:${peer_port[0]},n1=http://127.0.0.1:${peer_port[1]},n2=http://127.0.0.1:${peer_port[2]}" \
+        >>"$tmp/member$1.log" 2>&1 &
+    members[$1]=$!
+    on_exit stop "${members[$1]}"
+}
+healthy() { curl -sf -m 2 "http://127.0.0.1:${member_port[$1]}/health" >"$tmp/health"; }
+# leads MEMBER: is it the leader, by its own word?
+leads() {
+    curl -sf -m 2 "http://127.0.0.1:${member_port[$1]}/v3/maintenance/status" -d '{}' 2>/dev/null |
+        jq -e '.leader == .header.member_id' >/dev/null
+}
+# find_leader [NOT]: sets leader, to another member than NOT.
+find_leader() {
+    local i
+    for i in 0 1 2; do
+        [ "$i" = "${1:-}" ] || ! leads "$i" || { leader=$i; return 0; }
+    done
+    return 1
+}
+for i in 0 1 2; do start_member $i; done
+for i in 0 1 2; do wait_for 60 healthy $i || bail "etcd of three starts: $(tail -5 "$tmp/member$i.log")"; done
+wait_for 20 find_leader || bail "etcd of three has a leader"
+
+# trio FILE NAME [FIRST]: settings with all members, that one first.
+trio() {
+    settings "$1" ".name = \"$2\" | .etcd.endpoints = [$(for i in 0 1 2; do
+        printf '"http://127.0.0.1:%s"%s' "${member_port[$(((${3:-0} + i) % 3))]}" "${comma[i]}"
+    done)]" etcd
+}
+comma=(',' ',' '')
+one() { settings "$1" ".name = \"$2\" | .etcd.endpoints = [\"http://127.0.0.1:${member_port[$3]}\"]" etcd; }
+
+for i in 0 1 2; do trio "trio$i" race3 $i; done
+racers=()
+for i in $(seq 12); do
+    r "trio$((i % 3))" "m$i" claim >"race3.$i" 2>&1 &
+    racers+=("$!")
+done
+wait "${racers[@]}"
+is "$(cat race3.* | sed 's/^won.*/won/' | sort | uniq -c | awk '{ print $2, $1 }')" $'lost 11\nwon 1' \
+    "etcd of three: of 12 that claim at once by all members one wins"
+
+# The leader falls silent (its connections stay open) while somebody holds the claim.
+trio kept kept "$leader"
+"$rendezvous" "$tmp" "$tmp/kept.json" first manager claim hold=60 >kept.first 2>&1 &
+holder=$!
+wait_for 20 grep -qs won kept.first || bail "etcd of three: somebody wins: $(cat kept.first)"
+silent=$leader
+kill -STOP "${members[silent]}"
+start=$SECONDS
+wait_for 20 find_leader "$silent" || not_ok "etcd of three: another member leads"
+trio others kept $(((silent + 1) % 3))
+while [ $((SECONDS - start)) -lt $((lease + 4)) ]; do
+    r others second claim >>kept.tries 2>&1
+    sleep 1
+done
+is "$(sort -u kept.tries)" lost "etcd of three: a silent leader does not cost the holder its claim"
+# What was written meanwhile is what the one that was silent tells first.
+trio meanwhile meanwhile $(((silent + 1) % 3))
+is "$(r meanwhile m1 claim publish=c1 | awk '{ print $1 }' | xargs)" "won held" "etcd of three: two are enough"
+one stale meanwhile "$silent"
+kill -CONT "${members[silent]}"
+is "$(r stale m2 try=claim)" lost "etcd of three: nobody wins by the one that comes back"
+wait_for 20 healthy "$silent" || not_ok "etcd of three: it comes back" "$(tail -3 "member$silent.log")"
+like "$(r stale m2 look)" '^READY c1 ' "etcd of three: which knows what it missed"
+kill -9 "$holder"
+wait "$holder" 2>/dev/null || true
+
+# Without a majority nobody wins, and nothing is made up.
+wait_for 20 find_leader || bail "etcd of three has a leader again"
+dead=$leader
+stop "${members[dead]}"
+wait_for 20 find_leader "$dead" || not_ok "etcd of three: another member leads when one was killed"
+like "$(r "trio$dead" m1 look)" '^BUSY|^EMPTY' "etcd of three: one of them dead, the others answer"
+stop "${members[leader]}"
+for command in look claim; do
+    start=$SECONDS
+    run_status 4 "etcd of three: $command without a majority is an error" r "trio$dead" m1 $command
+    [ $((SECONDS - start)) -le 10 ] && ok "etcd of three: which takes not long" || not_ok "etcd of three: which takes not long" "$((SECONDS - start)) s"
+done
+start_member "$dead"
+wait_for 60 healthy "$dead" || not_ok "etcd of three: two of them again" "$(tail -3 "member$dead.log")"
+like "$(r meanwhile m3 look)" '^READY c1 ' "etcd of three: two of them again know everything"
+for i in 0 1 2; do stop "${members[i]}"; done
 
 # ---- clocks, and stores that cannot do it ------------------------------------------------------
 for skew in 7200 -7200; do
