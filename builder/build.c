@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "output/output.h"
 
 #include <string.h>
 
@@ -105,15 +106,18 @@ static int open_repositories(struct job *job, struct err *err)
 				     err);
 }
 
-/* Loads and checks every profile before anything runs, so that a typo in the second does not cost the
- * time of the first. */
+/* Loads and checks every profile before anything runs, so that a typo in the second, or in an option, does not cost
+ * the time of the first. */
 static int build_open(const struct build_options *options, struct build *build, struct err *err)
 {
-	size_t count = 0;
+	const struct output_format *formats[OUTPUT_TARGETS_MAX];
+	size_t count = 0, format_count;
 	int64_t epoch = 0;
 	bool epoch_set;
 
-	if (clock_source_date(&epoch, &epoch_set, err) < 0)
+	if (clock_source_date(&epoch, &epoch_set, err) < 0 ||
+	    (options->formats &&
+	     output_formats_choose(options->formats, formats, &format_count, err) < 0))
 		return -1;
 	while (options->profiles[count])
 		count++;

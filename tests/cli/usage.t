@@ -37,7 +37,8 @@ run_status 2 'bad number' "$INGOT" build --jobs many x
 run_status 2 'bad colour' "$INGOT" --color blue schema
 run_status 2 'bad date' env SOURCE_DATE_EPOCH=monday "$INGOT" build "$top/profiles/swarm-manager.yaml"
 like "$err" 'SOURCE_DATE_EPOCH' 'names the variable'
-run_status 2 'unknown format' "$INGOT" build "$top/profiles/swarm-manager.yaml" --format raw,iso9660 --offline
+run_status 2 'unknown format' "$INGOT" --cache "$tmp/empty" build "$top/profiles/swarm-manager.yaml" --format raw,iso9660
+missing "$tmp/empty" 'before anything is asked or made'
 run_status 3 'no such profile' "$INGOT" build nonesuch
 like "$err" 'nonesuch' 'names it'
 missing out 'a failed build makes no folder'
