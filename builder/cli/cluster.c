@@ -22,6 +22,7 @@
 /* Somebody else builds the images, or ends. */
 #define PATIENCE 600
 #define ANSWER_SECONDS 15
+#define ENDING_SECONDS 2
 #define COMMAND_SECONDS 600
 /* The supervisor has limits of its own for each machine. */
 #define FOREVER 1e9
@@ -257,8 +258,14 @@ static int run_status(const struct cli *cli, const struct cli_args *args, struct
 	(void)args;
 	if (cluster_connect(&c->state, &fd, NULL, err) < 0)
 		return -1;
-	if (fd >= 0)
-		return status_of(cli, c, fd, err);
+	if (fd >= 0) {
+		if (status_of(cli, c, fd, err) == 0)
+			return 0;
+		/* It may have ended before it answered; while it lives it holds the lock. */
+		if (!cluster_state_wait(&c->state, ENDING_SECONDS))
+			return -1;
+		*err = (struct err){0};
+	}
 	log_event("cluster", json_pack("{s:s, s:[]}", "state", "down", "machines"));
 	if (!cli->json)
 		printf("down\n");

@@ -247,6 +247,23 @@ kill -KILL "$supervisor"
 all_gone 'without its supervisor no machine goes on'
 run_ok 'what was killed is down' "$INGOT" cluster status b.yaml
 is "$out" down 'indeed'
+# One that dies between our call and its answer.
+ending=$(find "$tmp" -name socket -type s)
+python3 - "$ending" <<'E2' &
+import os, socket, sys
+os.chdir(os.path.dirname(sys.argv[1]))
+os.unlink("socket")
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("socket")
+listener.listen()
+open("listens", "w").close()
+listener.accept()[0].close()
+E2
+wait_for 20 test -e "${ending%/*}/listens" || bail 'a stand-in listens'
+rm "${ending%/*}/listens"
+run_ok 'what hangs up and holds no lock is down' "$INGOT" cluster status b.yaml
+is "$out" down 'too'
+wait "$!"
 run_ok 'it comes up again' "$INGOT" -q cluster up --kvm off b.yaml
 run_status 8 'a machine that dies' "$INGOT" cluster run b.yaml m die
 run_ok 'is told' "$INGOT" --json cluster status b.yaml
